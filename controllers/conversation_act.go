@@ -1,0 +1,227 @@
+package controllers
+
+import (
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
+	"github.com/flexops-dev/inactivity-operator/internal/twilio"
+)
+
+// Twilio error codes that an act has to tell apart (https://www.twilio.com/docs/api/errors).
+const (
+	codeConversationClosed    = 50377
+	codeTooManyWebhooks       = 50361
+	codeInteractionNotOpen    = 80906
+	codeTaskInAnotherState    = 20001
+	eventStateUpdated         = "onConversationStateUpdated"
+	actionConversation        = "ActOnConversation"
+	reasonNoticeRefused       = "NoticeRefused"
+	reasonClaimImpossible     = "ClaimImpossible"
+	outcomeDone               = "done"
+	outcomeOvertaken          = "overtaken"
+	outcomeFailed             = "failed"
+	outcomeNoticeRefused      = "refused"
+	maxClaimImpossibleMessage = "Conversation %s cannot be ended: the attributes of task %s leave no room for the operator's entry; shorten them"
+)
+
+// do does one act, counts it, and records it on the policy.
+func (p *pass) do(decision inactivity.Decision) error {
+	var err error
+	switch decision.Act {
+	case inactivity.ActArm, inactivity.ActRearm:
+		err = p.arm(decision)
+	case inactivity.ActNotice:
+		err = p.notice(decision)
+	case inactivity.ActClaim:
+		err = p.claim(decision)
+	case inactivity.ActFinish:
+		err = p.finish(decision)
+	case inactivity.ActCloseConversation:
+		err = p.closeConversation()
+	default:
+		err = fmt.Errorf("unknown act %q", decision.Act)
+	}
+	p.account(decision, err)
+	return err
+}
+
+// account counts an act and writes its one audit line and event. Neither holds a text, a name or an address.
+func (p *pass) account(decision inactivity.Decision, err error) {
+	outcome := outcomeDone
+	switch {
+	case errors.Is(err, errLookAgain):
+		outcome = outcomeOvertaken
+	case err != nil:
+		outcome = outcomeFailed
+	}
+	p.reconciler.Acts(string(decision.Act), outcome)
+	if err != nil {
+		return
+	}
+	log.FromContext(p.ctx).Info("Acted on the conversation", "act", decision.Act, "reason", decision.Reason,
+		"policy", p.policy.Name, "episode", decision.Claim.Episode, "idleSeconds", decision.Claim.IdleSeconds)
+	p.reconciler.Recorder.Eventf(p.owner, nil, corev1.EventTypeNormal, string(decision.Act), actionConversation,
+		"%s: conversation %s (%s)", decision.Act, p.key.ConversationSID, decision.Reason)
+}
+
+// arm gives the conversation the webhook, if it lacks it, and the timer.
+func (p *pass) arm(decision inactivity.Decision) error {
+	if decision.CreateWebhook {
+		_, err := p.client.CreateWebhook(p.ctx, p.key.ConversationSID, twilio.NewWebhook{
+			URL: p.policy.WebhookURL, Method: "post", Filters: []string{eventStateUpdated},
+		})
+		switch {
+		case twilio.HasCode(err, codeTooManyWebhooks, codeConversationClosed) || twilio.IsNotFound(err):
+			return errLookAgain
+		case err != nil:
+			return fmt.Errorf("adding the webhook: %w", err)
+		}
+		p.snapshot.Webhooks.URLs = append(p.snapshot.Webhooks.URLs, p.policy.WebhookURL)
+	}
+	update := twilio.ConversationUpdate{InactiveTimer: inactivity.ISO8601(decision.Timer)}
+	if decision.Activate {
+		update.State = string(inactivity.ConversationActive)
+	}
+	updated, err := p.client.UpdateConversation(p.ctx, p.key.ConversationSID, update)
+	switch {
+	case twilio.HasCode(err, codeConversationClosed) || twilio.IsNotFound(err):
+		return errLookAgain
+	case err != nil:
+		return fmt.Errorf("setting the inactivity timer: %w", err)
+	}
+	p.snapshot.Conversation = toConversation(updated)
+	if p.snapshot.Conversation.DateInactive == nil {
+		due := p.snapshot.Now.Add(decision.Timer)
+		p.snapshot.Conversation.DateInactive = &due
+	}
+	return nil
+}
+
+// claim writes the operator's entry into the task's attributes, if nobody has changed the task since it was read.
+func (p *pass) claim(decision inactivity.Decision) error {
+	task := p.task(decision.TaskSID)
+	if task == nil || task.ETag == "" {
+		return fmt.Errorf("claiming on task %s: it was not read", decision.TaskSID)
+	}
+	attributes, err := task.Attributes.WithClaim(decision.Claim)
+	if errors.Is(err, inactivity.ErrNoRoom) {
+		p.warn(reasonClaimImpossible, fmt.Sprintf(maxClaimImpossibleMessage, p.key.ConversationSID, decision.TaskSID))
+	}
+	if err != nil {
+		return fmt.Errorf("claiming on task %s: %w", decision.TaskSID, err)
+	}
+	claimed, err := p.client.UpdateTaskAttributes(p.ctx, p.key.WorkspaceSID, decision.TaskSID, task.ETag, attributes)
+	switch {
+	case twilio.IsPreconditionFailed(err) || twilio.IsNotFound(err):
+		return errLookAgain
+	case err != nil:
+		return fmt.Errorf("claiming on task %s: %w", decision.TaskSID, err)
+	}
+	if err := p.setTask(claimed); err != nil {
+		return err
+	}
+	p.lookAtMessagesAgain()
+	return nil
+}
+
+// notice claims the step and tells the customer. A notice that Twilio refuses for good must not keep the conversation
+// open for ever: the claim is then turned into one that ends it silently.
+func (p *pass) notice(decision inactivity.Decision) error {
+	if err := p.claim(decision); err != nil {
+		return err
+	}
+	attributes, err := inactivity.Marker{
+		Policy: p.policy.Name, Step: inactivity.StepNotice, Episode: decision.Claim.Episode, Action: p.policy.Action,
+	}.Attributes()
+	if err != nil {
+		return err
+	}
+	_, err = p.client.CreateMessage(p.ctx, p.key.ConversationSID, twilio.NewMessage{
+		Author: p.policy.Author, Body: p.policy.Message, Attributes: attributes,
+	})
+	switch {
+	case err == nil:
+		p.lookAtMessagesAgain()
+		return nil
+	case twilio.HasCode(err, codeConversationClosed) || twilio.IsNotFound(err):
+		return errLookAgain
+	case !twilio.IsRefused(err) || twilio.IsThrottled(err) || twilio.IsUnauthorized(err):
+		return fmt.Errorf("sending the notice: %w", err)
+	}
+	p.reconciler.Acts(string(inactivity.ActNotice), outcomeNoticeRefused)
+	p.warn(reasonNoticeRefused, fmt.Sprintf("Conversation %s is ended without the notice, which Twilio has refused: %s",
+		p.key.ConversationSID, err))
+	decision.Claim.Step = inactivity.StepFinish
+	if p.policy.Action == v1alpha1.ActionNotify {
+		decision.Claim.Step = inactivity.StepRefused
+	}
+	return p.claim(decision)
+}
+
+// lookAtMessagesAgain makes the next decision read the messages anew: an answer that slipped in must stop the ending.
+func (p *pass) lookAtMessagesAgain() { p.snapshot.Messages = nil }
+
+// finish ends the tasks. What is ended already counts as done.
+func (p *pass) finish(decision inactivity.Decision) error {
+	ended := inactivity.TaskCompleted
+	if decision.WrapUp {
+		ended = inactivity.TaskWrapping
+	}
+	for _, ref := range decision.Channels {
+		err := p.client.CloseInteractionChannel(p.ctx, ref.InteractionSID, ref.ChannelSID, !decision.WrapUp)
+		if err != nil && !twilio.IsNotFound(err) && !twilio.HasCode(err, codeInteractionNotOpen) {
+			return fmt.Errorf("closing interaction channel %s: %w", ref.ChannelSID, err)
+		}
+		p.snapshot.Channels[ref] = inactivity.ChannelClosed
+		for i := range p.snapshot.Tasks {
+			if task := &p.snapshot.Tasks[i]; task.Attributes.Channel == ref && task.Status == inactivity.TaskAssigned {
+				task.Status = ended
+			}
+		}
+	}
+	for _, sid := range decision.TaskSIDs {
+		if err := p.endTask(sid, ended); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endTask completes one task, or sets it wrapping.
+func (p *pass) endTask(sid string, ended inactivity.TaskStatus) error {
+	_, err := p.client.UpdateTaskStatus(p.ctx, p.key.WorkspaceSID, sid, string(ended), p.policy.Reason)
+	if twilio.HasCode(err, codeTaskInAnotherState) {
+		// The code means much; only a task that is not assigned any more makes it a success.
+		var seen twilio.Task
+		if seen, err = p.client.GetTask(p.ctx, p.key.WorkspaceSID, sid); err == nil && seen.AssignmentStatus == string(inactivity.TaskAssigned) {
+			return fmt.Errorf("ending task %s: Twilio refuses to set it %s, but it is still assigned", sid, ended)
+		}
+	}
+	if err != nil && !twilio.IsNotFound(err) {
+		return fmt.Errorf("ending task %s: %w", sid, err)
+	}
+	if task := p.task(sid); task != nil {
+		task.Status = ended
+	}
+	return nil
+}
+
+// closeConversation closes the conversation. Closed is final, so that one which is closed already is as wanted.
+func (p *pass) closeConversation() error {
+	_, err := p.client.UpdateConversation(p.ctx, p.key.ConversationSID, twilio.ConversationUpdate{State: string(inactivity.ConversationClosed)})
+	if err != nil && !twilio.IsNotFound(err) && !twilio.HasCode(err, codeConversationClosed) {
+		return fmt.Errorf("closing the conversation: %w", err)
+	}
+	p.snapshot.Conversation = &inactivity.Conversation{State: inactivity.ConversationClosed}
+	return nil
+}
+
+// warn records a warning on the policy.
+func (p *pass) warn(reason, message string) {
+	p.reconciler.Recorder.Eventf(p.owner, nil, corev1.EventTypeWarning, reason, actionConversation, "%s", message)
+}

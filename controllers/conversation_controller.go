@@ -1,0 +1,275 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/callback"
+	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
+	"github.com/flexops-dev/inactivity-operator/internal/index"
+	"github.com/flexops-dev/inactivity-operator/internal/twilio"
+)
+
+const (
+	// maxQueued is how many conversations may wait in the queue before events are turned away, so that Twilio sends them
+	// again later. At a hundred bytes a key it bounds the queue to some ten megabytes.
+	maxQueued = 100_000
+
+	// passTimeout bounds one look at a conversation with all its acts. A pass that has begun is finished on shutdown, so
+	// the bound is also part of the drain time.
+	passTimeout = 25 * time.Second
+
+	// maxSteps bounds the looks and acts of one pass; a whole ending takes about ten.
+	maxSteps = 24
+
+	// soon is how near a next look has to be for every replica to ask for it; later ones are the leader's to ask for.
+	soon = time.Minute
+
+	// sweepPriority lets events overtake what the sweep has found.
+	sweepPriority = -100
+)
+
+// ConversationKey names a conversation in the work queue.
+type ConversationKey struct {
+	WorkspaceSID    string
+	ConversationSID string
+}
+
+// ConversationReconciler looks at a conversation, decides, does one act, and looks again, until there is nothing more to
+// do now. It runs on every replica; what must happen once is claimed on the task itself.
+type ConversationReconciler struct {
+	// Client reads policies from the cache.
+	Client client.Client
+	// Credentials of the policies.
+	Credentials Credentials
+	// Twilio gives clients for credentials.
+	Twilio TwilioClients
+	// PublicURL is where Twilio reaches the receiver; nil when there is none, and then no conversation is armed.
+	PublicURL *url.URL
+	// Recorder records one event for each act, on the policy.
+	Recorder events.EventRecorder
+	// Acts counts acts by kind and outcome.
+	Acts func(act, outcome string)
+	// Clock is the replica's clock.
+	Clock clock.PassiveClock
+	// Elected is closed when this replica becomes the leader.
+	Elected <-chan struct{}
+	// Slack is how much later than the computed time the leader looks, so that Twilio's timer normally comes first.
+	Slack time.Duration
+	// MaxConcurrent is how many conversations are looked at at once.
+	MaxConcurrent int
+	// Drained is closed when no more events will arrive. Until then the controller goes on, also on shutdown, so that no
+	// event is accepted and then dropped.
+	Drained <-chan struct{}
+
+	queue       atomic.Pointer[priorityqueue.PriorityQueue[ConversationKey]]
+	acceptances acceptances
+	plans       plans
+}
+
+// SetupWithManager adds the controller to the manager, on every replica.
+func (r *ConversationReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	if r.Client == nil || r.Credentials == nil || r.Twilio == nil || r.Recorder == nil || r.Acts == nil || r.Clock == nil ||
+		r.Elected == nil || r.Drained == nil || r.MaxConcurrent < 1 {
+		return errors.New("setting up the conversation controller: a dependency is missing")
+	}
+	options := controller.TypedOptions[ConversationKey]{
+		Reconciler:              r,
+		NeedLeaderElection:      ptr.To(false),
+		MaxConcurrentReconciles: r.MaxConcurrent,
+		UsePriorityQueue:        ptr.To(true),
+		RateLimiter: jittered[ConversationKey]{
+			workqueue.NewTypedItemExponentialFailureRateLimiter[ConversationKey](time.Second, 5*time.Minute)},
+	}
+	options.DefaultFromConfig(mgr.GetControllerOptions())
+	options.Logger = mgr.GetLogger()
+	conversations, err := controller.NewTypedUnmanaged("conversation", options)
+	if err != nil {
+		return fmt.Errorf("setting up the conversation controller: %w", err)
+	}
+	if err := mgr.Add(drainedLast{controller: conversations, drained: r.Drained}); err != nil {
+		return fmt.Errorf("setting up the conversation controller: %w", err)
+	}
+	return conversations.Watch(source.TypedFunc[ConversationKey](
+		func(_ context.Context, queue workqueue.TypedRateLimitingInterface[ConversationKey]) error {
+			prioritised, ok := queue.(priorityqueue.PriorityQueue[ConversationKey])
+			if !ok {
+				return fmt.Errorf("the conversation queue is a %T, not a priority queue", queue)
+			}
+			r.queue.Store(&prioritised)
+			return nil
+		}))
+}
+
+// drainedLast runs the conversation controller on every replica, and on shutdown until the receiver has drained.
+type drainedLast struct {
+	controller controller.TypedController[ConversationKey]
+	drained    <-chan struct{}
+}
+
+// NeedLeaderElection is false: every replica acts on the events it receives.
+func (d drainedLast) NeedLeaderElection() bool { return false }
+
+// Start runs the controller until the context ends and no more events will arrive.
+func (d drainedLast) Start(ctx context.Context) error {
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go func() {
+		<-ctx.Done()
+		<-d.drained
+		stop()
+	}()
+	return d.controller.Start(running)
+}
+
+// Enqueue puts a conversation into the work queue because of an event. accepted is what the event said of a reservation;
+// nil for other events. It reports false when the queue has not started or is full.
+func (r *ConversationReconciler) Enqueue(workspaceSID, conversationSID string, accepted *inactivity.Acceptance) bool {
+	queue := r.queue.Load()
+	if queue == nil || (*queue).Len() >= maxQueued {
+		return false
+	}
+	key := ConversationKey{WorkspaceSID: workspaceSID, ConversationSID: conversationSID}
+	if accepted != nil {
+		r.acceptances.put(key, *accepted, r.Clock.Now())
+	}
+	(*queue).AddWithOpts(priorityqueue.AddOpts{}, key)
+	return true
+}
+
+// enqueueFound puts a conversation into the work queue because the sweep has found it.
+func (r *ConversationReconciler) enqueueFound(key ConversationKey) {
+	if queue := r.queue.Load(); queue != nil {
+		(*queue).AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(sweepPriority)}, key)
+	}
+}
+
+// Reconcile looks, decides and acts until there is nothing more to do now.
+func (r *ConversationReconciler) Reconcile(ctx context.Context, key ConversationKey) (reconcile.Result, error) {
+	logger := log.FromContext(ctx).WithValues("workspace", key.WorkspaceSID, "conversation", key.ConversationSID)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), passTimeout)
+	defer cancel()
+
+	pass, err := r.begin(log.IntoContext(ctx, logger), key)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if pass == nil {
+		r.plans.forget(key)
+		return reconcile.Result{}, nil
+	}
+	decision, err := pass.run()
+	if err != nil {
+		return r.afterError(pass, err)
+	}
+	return r.plan(pass, decision), nil
+}
+
+// begin finds the policy that owns the conversation and the client for its account. It returns nil when no policy in
+// force does.
+func (r *ConversationReconciler) begin(ctx context.Context, key ConversationKey) (*pass, error) {
+	policies, err := index.PoliciesForWorkspace(ctx, r.Client, key.WorkspaceSID)
+	if err != nil {
+		return nil, err
+	}
+	owner := inactivity.Owner(policies)
+	if owner == nil || owner.Status.EffectiveSince == nil || owner.Spec.Suspend {
+		return nil, nil
+	}
+	webhookURL := ""
+	if r.PublicURL != nil {
+		webhookURL = callback.ConversationCallbackURL(r.PublicURL, key.WorkspaceSID)
+	}
+	policy, err := inactivity.FromAPI(owner, webhookURL)
+	if err != nil {
+		// The policy's own reconciler has said so in its status; there is nothing to retry here.
+		log.FromContext(ctx).V(1).Info("Leaving the conversation alone: its policy cannot be read", "reason", err.Error())
+		return nil, nil
+	}
+	client, err := r.clientFor(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	return newPass(ctx, r, key, owner, policy, client), nil
+}
+
+func (r *ConversationReconciler) clientFor(ctx context.Context, policy *v1alpha1.InactivityPolicy) (TwilioClient, error) {
+	name := types.NamespacedName{Namespace: policy.Namespace, Name: policy.Spec.CredentialsSecretRef.Name}
+	known, found := r.Credentials.Get(name)
+	if !found {
+		var err error
+		if known, err = r.Credentials.Refresh(ctx, name); err != nil {
+			return nil, fmt.Errorf("reading the credentials of policy %s/%s: %w", policy.Namespace, policy.Name, err)
+		}
+	}
+	client, err := r.Twilio(known.Twilio)
+	if err != nil {
+		return nil, fmt.Errorf("making a Twilio client for policy %s/%s: %w", policy.Namespace, policy.Name, err)
+	}
+	return client, nil
+}
+
+// plan says when the conversation is looked at again. The leader asks for every next look, a little later than Twilio's
+// timer would wake it; the other replicas ask only for one that is near, because the leader would come too late.
+func (r *ConversationReconciler) plan(pass *pass, decision inactivity.Decision) reconcile.Result {
+	wait := time.Duration(0)
+	if !decision.Next.IsZero() {
+		wait = max(decision.Next.Sub(pass.snapshot.Now), time.Second)
+	}
+	if !r.isLeader() {
+		if wait > 0 && wait < soon && decision.Due {
+			return reconcile.Result{RequeueAfter: wait}
+		}
+		return reconcile.Result{}
+	}
+	next := plan{
+		policy:     client.ObjectKeyFromObject(pass.owner),
+		generation: pass.owner.Generation,
+		due:        decision.Due,
+		held:       decision.Held,
+	}
+	if wait > 0 {
+		if !decision.Due {
+			wait += r.Slack
+		}
+		next.lookAt = r.Clock.Now().Add(wait)
+	}
+	r.plans.put(pass.key, next)
+	return reconcile.Result{RequeueAfter: wait}
+}
+
+// afterError decides about the next attempt: when Twilio has said when, then; otherwise with back-off.
+func (r *ConversationReconciler) afterError(pass *pass, err error) (reconcile.Result, error) {
+	if wait, told := twilio.RetryAfter(err); told {
+		log.FromContext(pass.ctx).Info("Waiting as long as Twilio has asked", "wait", wait.String(), "reason", err.Error())
+		return reconcile.Result{RequeueAfter: withJitter(wait)}, nil
+	}
+	return reconcile.Result{}, fmt.Errorf("conversation %s: %w", pass.key.ConversationSID, err)
+}
+
+func (r *ConversationReconciler) isLeader() bool {
+	select {
+	case <-r.Elected:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,313 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
+	"github.com/flexops-dev/inactivity-operator/internal/twilio"
+)
+
+const (
+	// newestMessages is how many messages are read at first: the last word of a person is nearly always among them.
+	newestMessages = 50
+
+	// allMessages bounds how many messages are read when programs wrote all the newest ones.
+	allMessages = 1000
+)
+
+// errLookAgain says that the conversation has changed under an act: what was seen of it no longer holds.
+var errLookAgain = errors.New("the conversation has changed meanwhile")
+
+// pass is one look at a conversation with the acts that follow from it.
+type pass struct {
+	ctx        context.Context //nolint:containedctx // a pass lives exactly as long as its context
+	reconciler *ConversationReconciler
+	key        ConversationKey
+	owner      *v1alpha1.InactivityPolicy
+	policy     inactivity.Policy
+	client     TwilioClient
+	clock      *twilio.ServerTime
+	snapshot   inactivity.Snapshot
+}
+
+func newPass(ctx context.Context, reconciler *ConversationReconciler, key ConversationKey,
+	owner *v1alpha1.InactivityPolicy, policy inactivity.Policy, client TwilioClient) *pass {
+	clock := &twilio.ServerTime{}
+	return &pass{
+		ctx:        twilio.WithServerTime(ctx, clock),
+		reconciler: reconciler,
+		key:        key,
+		owner:      owner,
+		policy:     policy,
+		client:     client,
+		clock:      clock,
+	}
+}
+
+// run decides and acts until there is nothing more to do now, and returns the decision that said so.
+func (p *pass) run() (inactivity.Decision, error) {
+	if err := p.start(); err != nil {
+		return inactivity.Decision{}, err
+	}
+	for range maxSteps {
+		decision := inactivity.Decide(p.policy, p.snapshot)
+		log.FromContext(p.ctx).V(1).Info("Decided", "act", decision.Act, "reason", decision.Reason, "next", decision.Next)
+		var err error
+		switch decision.Act {
+		case inactivity.ActNone:
+			return decision, nil
+		case inactivity.ActLook:
+			err = p.look(decision)
+		default:
+			err = p.do(decision)
+		}
+		switch {
+		case errors.Is(err, errLookAgain):
+			err = p.startOver()
+		case err == nil && (decision.Act == inactivity.ActArm || decision.Act == inactivity.ActRearm) && p.isActive():
+			return decision, nil
+		}
+		if err != nil {
+			return decision, err
+		}
+	}
+	return inactivity.Decision{}, fmt.Errorf("no end after %d steps", maxSteps)
+}
+
+// start takes the first look: at what an event has just said, if one did, and at the tasks otherwise.
+func (p *pass) start() error {
+	accepted := p.reconciler.acceptances.take(p.key, p.reconciler.Clock.Now())
+	if accepted == nil {
+		return p.startOver()
+	}
+	attributes, err := inactivity.ParseTaskAttributes(accepted.Attributes)
+	if err != nil {
+		return p.startOver()
+	}
+	p.snapshot = inactivity.Snapshot{
+		Now:          accepted.At,
+		JustAccepted: true,
+		Tasks: []inactivity.Task{{
+			SID:              accepted.TaskSID,
+			Status:           inactivity.TaskStatus(accepted.AssignmentStatus),
+			Attributes:       attributes,
+			Accepted:         &inactivity.Reservation{SID: accepted.ReservationSID, At: accepted.At},
+			ReservationsSeen: true,
+		}},
+	}
+	return nil
+}
+
+// startOver forgets what was seen and looks at the tasks of the conversation.
+func (p *pass) startOver() error {
+	p.snapshot = inactivity.Snapshot{}
+	tasks, err := p.client.ListTasks(p.ctx, p.key.WorkspaceSID, twilio.TaskQuery{ConversationSID: p.key.ConversationSID})
+	if err != nil {
+		return fmt.Errorf("listing the tasks: %w", err)
+	}
+	for _, seen := range tasks {
+		if seen.Attributes == "" {
+			// Twilio's documents say that a list leaves the attributes out; in practice it mostly does not.
+			if seen, err = p.client.GetTask(p.ctx, p.key.WorkspaceSID, seen.SID); twilio.IsNotFound(err) {
+				continue
+			} else if err != nil {
+				return fmt.Errorf("reading task %s: %w", seen.SID, err)
+			}
+		}
+		task, err := toTask(seen)
+		if err != nil {
+			return err
+		}
+		p.snapshot.Tasks = append(p.snapshot.Tasks, task)
+	}
+	p.tick()
+	return nil
+}
+
+// tick sets the snapshot's clock to Twilio's, as of its latest answer.
+func (p *pass) tick() {
+	now, known := p.clock.Latest()
+	if !known {
+		now = p.reconciler.Clock.Now()
+	}
+	p.snapshot.Now = now
+}
+
+// look reads the parts that the decision asks for, all at once.
+func (p *pass) look(decision inactivity.Decision) error {
+	defer p.tick()
+	if p.snapshot.JustAccepted && decision.Need != inactivity.NeedWebhooks {
+		return p.startOver()
+	}
+	parts := []struct {
+		need inactivity.Need
+		read func(context.Context) error
+	}{
+		{inactivity.NeedReservations, p.readReservations},
+		{inactivity.NeedConversation, p.readConversation},
+		{inactivity.NeedMessages, func(ctx context.Context) error { return p.readMessages(ctx, newestMessages) }},
+		{inactivity.NeedAllMessages, func(ctx context.Context) error { return p.readMessages(ctx, allMessages) }},
+		{inactivity.NeedChannels, p.readChannels},
+		{inactivity.NeedWebhooks, p.readWebhooks},
+		{inactivity.NeedTask, func(ctx context.Context) error { return p.readTask(ctx, decision.TaskSID) }},
+	}
+	group, ctx := errgroup.WithContext(p.ctx)
+	for _, part := range parts {
+		if decision.Need.Has(part.need) {
+			group.Go(func() error { return part.read(ctx) })
+		}
+	}
+	return group.Wait()
+}
+
+func (p *pass) readReservations(ctx context.Context) error {
+	for i := range p.snapshot.Tasks {
+		task := &p.snapshot.Tasks[i]
+		if task.Status != inactivity.TaskAssigned || task.ReservationsSeen {
+			continue
+		}
+		reservations, err := p.client.ListReservations(ctx, p.key.WorkspaceSID, task.SID, "accepted")
+		if err != nil && !twilio.IsNotFound(err) {
+			return fmt.Errorf("listing the reservations of task %s: %w", task.SID, err)
+		}
+		task.ReservationsSeen = true
+		for _, reservation := range reservations {
+			if reservation.Status == "accepted" && (task.Accepted == nil || reservation.DateUpdated.After(task.Accepted.At)) {
+				task.Accepted = &inactivity.Reservation{SID: reservation.SID, At: reservation.DateUpdated}
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pass) readConversation(ctx context.Context) error {
+	seen, err := p.client.GetConversation(ctx, p.key.ConversationSID)
+	switch {
+	case twilio.IsNotFound(err):
+		p.snapshot.Conversation = &inactivity.Conversation{State: inactivity.ConversationClosed}
+	case err != nil:
+		return fmt.Errorf("reading the conversation: %w", err)
+	default:
+		p.snapshot.Conversation = toConversation(seen)
+	}
+	return nil
+}
+
+func (p *pass) readMessages(ctx context.Context, limit int) error {
+	seen, err := p.client.ListMessages(ctx, p.key.ConversationSID, twilio.MessageQuery{Limit: limit})
+	if err != nil && !twilio.IsNotFound(err) {
+		return fmt.Errorf("listing the messages: %w", err)
+	}
+	messages := &inactivity.Messages{More: len(seen) >= limit && limit < allMessages}
+	for _, message := range seen {
+		messages.Newest = append(messages.Newest, inactivity.Message{
+			SID:             message.SID,
+			Index:           message.Index,
+			Author:          message.Author,
+			FromParticipant: message.ParticipantSID != "",
+			At:              message.DateCreated,
+			Marker:          inactivity.ParseMarker(message.Attributes),
+		})
+	}
+	p.snapshot.Messages = messages
+	return nil
+}
+
+func (p *pass) readChannels(ctx context.Context) error {
+	channels := map[inactivity.ChannelRef]inactivity.ChannelStatus{}
+	for _, task := range p.snapshot.Tasks {
+		ref := task.Attributes.Channel
+		if _, seen := channels[ref]; seen || ref == (inactivity.ChannelRef{}) {
+			continue
+		}
+		channel, err := p.client.GetInteractionChannel(ctx, ref.InteractionSID, ref.ChannelSID)
+		switch {
+		case twilio.IsNotFound(err):
+			channels[ref] = inactivity.ChannelGone
+		case err != nil:
+			return fmt.Errorf("reading interaction channel %s: %w", ref.ChannelSID, err)
+		default:
+			channels[ref] = inactivity.ChannelStatus(channel.Status)
+		}
+	}
+	p.snapshot.Channels = channels
+	return nil
+}
+
+func (p *pass) readWebhooks(ctx context.Context) error {
+	seen, err := p.client.ListWebhooks(ctx, p.key.ConversationSID)
+	if twilio.IsNotFound(err) {
+		return errLookAgain
+	}
+	if err != nil {
+		return fmt.Errorf("listing the webhooks: %w", err)
+	}
+	webhooks := &inactivity.Webhooks{}
+	for _, webhook := range seen {
+		webhooks.URLs = append(webhooks.URLs, webhook.URL)
+	}
+	p.snapshot.Webhooks = webhooks
+	return nil
+}
+
+// readTask reads one task with its ETag, the version that a claim is made against.
+func (p *pass) readTask(ctx context.Context, taskSID string) error {
+	seen, err := p.client.GetTask(ctx, p.key.WorkspaceSID, taskSID)
+	if twilio.IsNotFound(err) {
+		return errLookAgain
+	}
+	if err != nil {
+		return fmt.Errorf("reading task %s: %w", taskSID, err)
+	}
+	return p.setTask(seen)
+}
+
+// setTask puts what was seen of a task into the snapshot, next to what is known of its reservations.
+func (p *pass) setTask(seen twilio.Task) error {
+	fresh, err := toTask(seen)
+	if err != nil {
+		return err
+	}
+	if task := p.task(seen.SID); task != nil {
+		fresh.Accepted, fresh.ReservationsSeen = task.Accepted, task.ReservationsSeen
+		*task = fresh
+	}
+	return nil
+}
+
+func (p *pass) task(sid string) *inactivity.Task {
+	for i := range p.snapshot.Tasks {
+		if p.snapshot.Tasks[i].SID == sid {
+			return &p.snapshot.Tasks[i]
+		}
+	}
+	return nil
+}
+
+func (p *pass) isActive() bool {
+	return p.snapshot.Conversation != nil && p.snapshot.Conversation.State == inactivity.ConversationActive
+}
+
+func toTask(seen twilio.Task) (inactivity.Task, error) {
+	attributes, err := inactivity.ParseTaskAttributes(seen.Attributes)
+	if err != nil {
+		return inactivity.Task{}, fmt.Errorf("task %s: %w", seen.SID, err)
+	}
+	return inactivity.Task{
+		SID:        seen.SID,
+		Status:     inactivity.TaskStatus(seen.AssignmentStatus),
+		Attributes: attributes,
+		ETag:       seen.ETag,
+		Created:    seen.DateCreated,
+	}, nil
+}
+
+func toConversation(seen twilio.Conversation) *inactivity.Conversation {
+	return &inactivity.Conversation{State: inactivity.ConversationState(seen.State), DateInactive: seen.DateInactive}
+}

@@ -1,0 +1,149 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/index"
+)
+
+// +kubebuilder:rbac:groups=contactcenter.flexops.dev,resources=inactivitypolicies,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=contactcenter.flexops.dev,resources=inactivitypolicies/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// InactivityPolicyReconciler makes the callback settings of a TaskRouter workspace what its policies ask for, and says
+// in each policy's status whether the policy is in force. It runs on the leader.
+type InactivityPolicyReconciler struct {
+	// Client reads policies from the cache and patches them.
+	Client client.Client
+	// Credentials of the policies.
+	Credentials Credentials
+	// Twilio gives clients for credentials.
+	Twilio TwilioClients
+	// PublicURL is where Twilio reaches the receiver; nil when the operator has no public address.
+	PublicURL *url.URL
+	// Recorder records what happened on the policy.
+	Recorder events.EventRecorder
+	// DriftRepaired counts repairs of a workspace's callback settings.
+	DriftRepaired func()
+	// Clock is the replica's clock.
+	Clock clock.PassiveClock
+	// SyncInterval is how often a policy that is in force is checked.
+	SyncInterval time.Duration
+	// SecretChanged announces Secrets that have appeared or changed.
+	SecretChanged <-chan event.GenericEvent
+}
+
+// SetupWithManager adds the controller to the manager.
+func (r *InactivityPolicyReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	if r.Client == nil || r.Credentials == nil || r.Twilio == nil || r.Recorder == nil || r.DriftRepaired == nil ||
+		r.Clock == nil || r.SecretChanged == nil || r.SyncInterval <= 0 {
+		return errors.New("setting up the policy controller: a dependency is missing")
+	}
+	asked := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationReconcileAt] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationReconcileAt]
+	}}
+	err := ctrl.NewControllerManagedBy(mgr).
+		Named("inactivitypolicy").
+		For(&v1alpha1.InactivityPolicy{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, asked))).
+		WithOptions(controller.Options{RateLimiter: jittered[reconcile.Request]{
+			workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute)}}).
+		WatchesRawSource(source.Channel(r.SecretChanged, handler.EnqueueRequestsFromMapFunc(r.policiesOfSecret))).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("setting up the policy controller: %w", err)
+	}
+	return nil
+}
+
+// policiesOfSecret names the policies to look at when a Secret has changed.
+func (r *InactivityPolicyReconciler) policiesOfSecret(ctx context.Context, secret client.Object) []reconcile.Request {
+	policies, err := index.PoliciesForSecret(ctx, r.Client, client.ObjectKeyFromObject(secret))
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Finding the policies of a changed Secret failed")
+		return nil
+	}
+	requests := make([]reconcile.Request, 0, len(policies))
+	for i := range policies {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&policies[i])})
+	}
+	return requests
+}
+
+// Reconcile brings a policy into force, or says what stands in the way.
+func (r *InactivityPolicyReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	policy := &v1alpha1.InactivityPolicy{}
+	if err := r.Client.Get(ctx, request.NamespacedName, policy); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !policy.DeletionTimestamp.IsZero() {
+		return r.reconcileDelete(ctx, policy)
+	}
+	if !controllerutil.ContainsFinalizer(policy, v1alpha1.Finalizer) {
+		// Before anything is written to Twilio, so that what is written will also be taken back.
+		if err := r.setFinalizer(ctx, policy, true); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if policy.Status.ObservedGeneration != policy.Generation && !policy.Spec.Suspend {
+		if err := r.patchStatus(ctx, policy, markProgressing); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+
+	scope, problem := r.bringIntoForce(ctx, policy)
+	if err := r.patchStatus(ctx, policy, func(policy *v1alpha1.InactivityPolicy) { summarize(policy, scope, problem, r.now(scope)) }); err != nil {
+		return ctrl.Result{}, err
+	}
+	return r.next(policy, problem)
+}
+
+// setFinalizer adds or removes the finalizer. The patch holds the version it was computed from, because a list is
+// replaced as a whole and another controller's finalizer must not be lost.
+func (r *InactivityPolicyReconciler) setFinalizer(ctx context.Context, policy *v1alpha1.InactivityPolicy, present bool) error {
+	before := policy.DeepCopy()
+	if present {
+		controllerutil.AddFinalizer(policy, v1alpha1.Finalizer)
+	} else {
+		controllerutil.RemoveFinalizer(policy, v1alpha1.Finalizer)
+	}
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Patch(ctx, policy, patch); err != nil {
+		return fmt.Errorf("patching the finalizer of policy %s/%s: %w", policy.Namespace, policy.Name, err)
+	}
+	return nil
+}
+
+// patchStatus applies change to the policy's status and writes it if it differs.
+func (r *InactivityPolicyReconciler) patchStatus(ctx context.Context, policy *v1alpha1.InactivityPolicy, change func(*v1alpha1.InactivityPolicy)) error {
+	before := policy.DeepCopy()
+	change(policy)
+	if equality.Semantic.DeepEqual(before.Status, policy.Status) {
+		return nil
+	}
+	if err := r.Client.Status().Patch(ctx, policy, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("patching the status of policy %s/%s: %w", policy.Namespace, policy.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/credentials"
+	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
+	"github.com/flexops-dev/inactivity-operator/internal/twilio"
+)
+
+// namedWorkspaces bounds how many workspaces a message names.
+const namedWorkspaces = 5
+
+// scope is what the phases of one reconcile have found out, each for the ones after it and for the status.
+type scope struct {
+	policy *v1alpha1.InactivityPolicy
+	// client and clock are set by resolveCredentials.
+	client TwilioClient
+	clock  *twilio.ServerTime
+	// accountSID owns the credentials.
+	accountSID string
+	// workspace is set by resolveWorkspace.
+	workspace *twilio.Workspace
+	// callback is set by configureCallback.
+	callback callbackState
+}
+
+// callbackState is what became of the workspace's callback.
+type callbackState struct {
+	// url is the callback URL that the operator has set; empty when it has set none.
+	url     string
+	reason  string
+	message string
+}
+
+// phase does one part of a reconcile. A problem ends the reconcile.
+type phase func(context.Context, *scope) *problem
+
+// bringIntoForce runs the phases. A suspended policy is in force as written without any.
+func (r *InactivityPolicyReconciler) bringIntoForce(ctx context.Context, policy *v1alpha1.InactivityPolicy) (*scope, *problem) {
+	scope := &scope{policy: policy, clock: &twilio.ServerTime{}}
+	if policy.Spec.Suspend {
+		return scope, nil
+	}
+	ctx = twilio.WithServerTime(ctx, scope.clock)
+	for _, phase := range []phase{r.checkSpec, r.resolveCredentials, r.resolveWorkspace, r.configureCallback} {
+		if problem := phase(ctx, scope); problem != nil {
+			return scope, problem
+		}
+	}
+	return scope, nil
+}
+
+// checkSpec judges what the schema could not.
+func (r *InactivityPolicyReconciler) checkSpec(_ context.Context, scope *scope) *problem {
+	if _, err := inactivity.FromAPI(scope.policy, ""); err != nil {
+		return &problem{class: terminal, reason: v1alpha1.ReasonInvalidSpec, message: err.Error(), cause: err}
+	}
+	if scope.policy.ManagesCallback() && r.PublicURL == nil {
+		return &problem{class: terminal, reason: v1alpha1.ReasonInvalidSpec,
+			message: "The operator has no public address for callbacks: start it with --public-url, or set spec.callback.mode to Disabled to work by sweep alone"}
+	}
+	return nil
+}
+
+// resolveCredentials reads the Secret.
+func (r *InactivityPolicyReconciler) resolveCredentials(ctx context.Context, scope *scope) *problem {
+	name := types.NamespacedName{Namespace: scope.policy.Namespace, Name: scope.policy.Spec.CredentialsSecretRef.Name}
+	found, err := r.Credentials.Refresh(ctx, name)
+	var unusable *credentials.Error
+	switch {
+	case errors.As(err, &unusable):
+		return &problem{class: waiting, reason: unusable.Reason, message: sentence(unusable), cause: err}
+	case err != nil:
+		return &problem{class: transient, reason: v1alpha1.ReasonProgressing, cause: err,
+			message: fmt.Sprintf("Secret %s could not be read; it is tried again", name)}
+	}
+	client, err := r.Twilio(found.Twilio)
+	if err != nil {
+		return &problem{class: waiting, reason: v1alpha1.ReasonSecretInvalid, message: sentence(err), cause: err}
+	}
+	scope.client, scope.accountSID = client, found.AccountSID()
+	return nil
+}
+
+// resolveWorkspace finds the workspace by its SID or by its name.
+func (r *InactivityPolicyReconciler) resolveWorkspace(ctx context.Context, scope *scope) *problem {
+	wanted := scope.policy.Spec.Workspace
+	if wanted.SID != "" {
+		found, err := scope.client.GetWorkspace(ctx, wanted.SID)
+		switch {
+		case twilio.IsNotFound(err):
+			return &problem{class: terminal, reason: v1alpha1.ReasonWorkspaceNotFound, cause: err,
+				message: fmt.Sprintf("Account %s has no workspace %s: check spec.workspace.sid, and that the Secret is of the right account", scope.accountSID, wanted.SID)}
+		case err != nil:
+			return twilioProblem("reading workspace "+wanted.SID, err)
+		}
+		scope.workspace = &found
+		return nil
+	}
+	all, err := scope.client.ListWorkspaces(ctx, wanted.FriendlyName)
+	if err != nil {
+		return twilioProblem("listing the workspaces", err)
+	}
+	named := slices.DeleteFunc(all, func(workspace twilio.Workspace) bool { return workspace.FriendlyName != wanted.FriendlyName })
+	switch len(named) {
+	case 1:
+		scope.workspace = &named[0]
+		return nil
+	case 0:
+		return r.unknownName(ctx, scope)
+	}
+	sids := make([]string, 0, len(named))
+	for _, workspace := range named {
+		sids = append(sids, workspace.SID)
+	}
+	slices.Sort(sids)
+	return &problem{class: terminal, reason: v1alpha1.ReasonWorkspaceAmbiguous, cause: errors.New("ambiguous workspace name"),
+		message: fmt.Sprintf("%d workspaces are named %q: set spec.workspace.sid to one of %s instead of friendlyName", len(named), wanted.FriendlyName, listed(sids))}
+}
+
+// unknownName says which names there are, because a misspelt one is the likeliest cause.
+func (r *InactivityPolicyReconciler) unknownName(ctx context.Context, scope *scope) *problem {
+	all, err := scope.client.ListWorkspaces(ctx, "")
+	if err != nil {
+		return twilioProblem("listing the workspaces", err)
+	}
+	names := make([]string, 0, len(all))
+	for _, workspace := range all {
+		names = append(names, fmt.Sprintf("%q", workspace.FriendlyName))
+	}
+	slices.Sort(names)
+	has := "it has none"
+	if len(names) > 0 {
+		has = "it has " + listed(names)
+	}
+	return &problem{class: terminal, reason: v1alpha1.ReasonWorkspaceNotFound, cause: errors.New("unknown workspace name"),
+		message: fmt.Sprintf("Account %s has no workspace named %q; %s: correct spec.workspace.friendlyName", scope.accountSID, scope.policy.Spec.Workspace.FriendlyName, has)}
+}
+
+// listed joins the first few items.
+func listed(items []string) string {
+	if len(items) > namedWorkspaces {
+		return fmt.Sprintf("%s and %d more", strings.Join(items[:namedWorkspaces], ", "), len(items)-namedWorkspaces)
+	}
+	return strings.Join(items, ", ")
+}
+
+// now is Twilio's clock as of the latest answer, or the replica's when Twilio told no time.
+func (r *InactivityPolicyReconciler) now(scope *scope) time.Time {
+	if now, known := scope.clock.Latest(); known {
+		return now
+	}
+	return r.Clock.Now()
+}
+
+// sentence makes an error's text one for people: with a capital letter.
+func sentence(err error) string {
+	text := err.Error()
+	if text == "" {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}

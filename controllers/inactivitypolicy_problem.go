@@ -1,0 +1,74 @@
+package controllers
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/twilio"
+)
+
+// class says what has to happen before a problem can go away.
+type class int
+
+const (
+	// transient problems go away by themselves: they are retried with back-off. What is unknown is transient.
+	transient class = iota
+	// waiting problems go away when something appears that is expected to: they are retried at a fixed interval.
+	waiting
+	// terminal problems need somebody to change something: they are only looked at again at the sync interval, or when
+	// the policy or its Secret changes.
+	terminal
+)
+
+// secretRetry is how often a Secret that is missing is looked for.
+const secretRetry = 15 * time.Second
+
+// problem is why a policy is not in force. Reason and message go into conditions, so they are stable: the same problem
+// has the same words every time. The cause goes to the log.
+type problem struct {
+	class   class
+	reason  string
+	message string
+	cause   error
+}
+
+// twilioProblem classes an error of Twilio's. doing says what was tried, on what.
+func twilioProblem(doing string, err error) *problem {
+	var refused *twilio.Error
+	switch {
+	case twilio.IsUnauthorized(err):
+		return &problem{class: terminal, reason: v1alpha1.ReasonUnauthorized, cause: err,
+			message: fmt.Sprintf("Twilio refused the credentials while %s: check accountSid and authToken (or apiKeySid and apiKeySecret) in the Secret", doing)}
+	case errors.As(err, &refused) && refused.Status >= 400 && refused.Status < 500 && !twilio.IsThrottled(err):
+		return &problem{class: transient, reason: v1alpha1.ReasonTwilioUnavailable, cause: err,
+			message: fmt.Sprintf("Twilio refused %s with status %d and code %d", doing, refused.Status, refused.Code)}
+	default:
+		return &problem{class: transient, reason: v1alpha1.ReasonTwilioUnavailable, cause: err,
+			message: fmt.Sprintf("Twilio is not available for %s; it is tried again", doing)}
+	}
+}
+
+// next says when the policy is looked at again.
+func (r *InactivityPolicyReconciler) next(policy *v1alpha1.InactivityPolicy, problem *problem) (ctrl.Result, error) {
+	if problem == nil {
+		return ctrl.Result{RequeueAfter: withJitter(r.SyncInterval)}, nil
+	}
+	r.Recorder.Eventf(policy, nil, corev1.EventTypeWarning, problem.reason, "Reconcile", "%s", problem.message)
+	switch problem.class {
+	case waiting:
+		return ctrl.Result{RequeueAfter: withJitter(secretRetry)}, nil
+	case terminal:
+		return ctrl.Result{RequeueAfter: withJitter(r.SyncInterval)}, nil
+	case transient:
+	}
+	if wait, told := twilio.RetryAfter(problem.cause); told {
+		return ctrl.Result{RequeueAfter: withJitter(wait)}, nil
+	}
+	return ctrl.Result{}, fmt.Errorf("%s: %w", problem.message, problem.cause)
+}

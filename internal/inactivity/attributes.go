@@ -1,0 +1,174 @@
+package inactivity
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+)
+
+// AttributeKey is the key of the operator's entry in the attributes of tasks (a Claim) and messages (a Marker).
+const AttributeKey = "inactivityPolicy"
+
+// MaxTaskAttributes is how many characters the attributes of a task may have
+// (https://www.twilio.com/docs/taskrouter/limits).
+const MaxTaskAttributes = 4096
+
+// ErrNoRoom says that the operator's entry does not fit into a task's attributes.
+var ErrNoRoom = errors.New("no room left in the task's attributes")
+
+// Step is a step of an episode that happens at most once.
+type Step string
+
+const (
+	// StepNotice is the notice to the customer.
+	StepNotice Step = "notice"
+	// StepFinish is the end of the tasks; it is claimed on its own when there is no notice to send.
+	StepFinish Step = "finish"
+	// StepRefused records that Twilio refused a notice after which nothing was to end.
+	StepRefused Step = "refused"
+)
+
+// TaskAttributes is what the operator reads of a task's attributes.
+type TaskAttributes struct {
+	// Raw is the JSON text as Twilio gave it, to be kept when the operator's entry is written.
+	Raw string
+	// ConversationSID is empty for voice and other tasks without a conversation.
+	ConversationSID string
+	// Channel is the interaction channel; zero when the task was not made by Flex interactions.
+	Channel ChannelRef
+	// CustomerAddresses are the names under which the customer's messages are written.
+	CustomerAddresses []string
+	// Claim is the operator's entry.
+	Claim *Claim
+}
+
+// Claim is the operator's entry in a task's attributes. Writing it with If-Match is the lock under which a step is
+// done, and it stays as the record of who ended the conversation and why.
+type Claim struct {
+	Policy  string    `json:"policy"`
+	Step    Step      `json:"step"`
+	Episode string    `json:"episode"`
+	At      time.Time `json:"at"`
+	// IdleSeconds is how long the conversation had been idle.
+	IdleSeconds int64 `json:"idleSeconds"`
+}
+
+// Marker is the operator's entry in the attributes of a message it wrote.
+type Marker struct {
+	Policy  string                 `json:"policy"`
+	Step    Step                   `json:"step"`
+	Episode string                 `json:"episode"`
+	Action  v1alpha1.TimeoutAction `json:"action"`
+}
+
+// ParseTaskAttributes reads a task's attributes. Values of an unexpected type count as absent: the attributes belong
+// to other programs. Only text that is not a JSON object is an error.
+func ParseTaskAttributes(raw string) (TaskAttributes, error) {
+	fields, err := object(raw)
+	if err != nil {
+		return TaskAttributes{}, fmt.Errorf("reading task attributes: %w", err)
+	}
+	attributes := TaskAttributes{
+		Raw:             raw,
+		ConversationSID: text(fields["conversationSid"]),
+	}
+	channel := ChannelRef{
+		InteractionSID: text(fields["flexInteractionSid"]),
+		ChannelSID:     text(fields["flexInteractionChannelSid"]),
+	}
+	if channel.InteractionSID != "" && channel.ChannelSID != "" {
+		attributes.Channel = channel
+	}
+	for _, key := range []string{"customerAddress", "from"} {
+		if address := text(fields[key]); address != "" {
+			attributes.CustomerAddresses = append(attributes.CustomerAddresses, address)
+		}
+	}
+	var claim Claim
+	if entry, found := fields[AttributeKey]; found && json.Unmarshal(entry, &claim) == nil {
+		attributes.Claim = &claim
+	}
+	return attributes, nil
+}
+
+// WithClaim returns the attributes as JSON text with the operator's entry set and every other key kept as it was. It
+// returns ErrNoRoom when the text would be longer than Twilio takes.
+func (a TaskAttributes) WithClaim(claim Claim) (string, error) {
+	fields, err := object(a.Raw)
+	if err != nil {
+		return "", fmt.Errorf("reading task attributes: %w", err)
+	}
+	entry, err := encode(claim)
+	if err != nil {
+		return "", err
+	}
+	fields[AttributeKey] = entry
+	merged, err := encode(fields)
+	if err != nil {
+		return "", err
+	}
+	if length := utf8.RuneCount(merged); length > MaxTaskAttributes {
+		return "", fmt.Errorf("%w: %d characters with the operator's entry, %d allowed", ErrNoRoom, length, MaxTaskAttributes)
+	}
+	return string(merged), nil
+}
+
+// Attributes returns the message attributes that hold the marker, as JSON text.
+func (m Marker) Attributes() (string, error) {
+	merged, err := encode(map[string]Marker{AttributeKey: m})
+	return string(merged), err
+}
+
+// ParseMarker reads the marker out of a message's attributes; nil when there is none.
+func ParseMarker(raw string) *Marker {
+	fields, err := object(raw)
+	if err != nil {
+		return nil
+	}
+	var marker Marker
+	entry, found := fields[AttributeKey]
+	if !found || json.Unmarshal(entry, &marker) != nil || marker.Episode == "" {
+		return nil
+	}
+	return &marker
+}
+
+// object splits a JSON object into its fields; absent text and null are the empty object.
+func object(raw string) (map[string]json.RawMessage, error) {
+	fields := map[string]json.RawMessage{}
+	if raw == "" {
+		return fields, nil
+	}
+	if err := json.Unmarshal([]byte(raw), &fields); err != nil {
+		return nil, fmt.Errorf("not a JSON object: %w", err)
+	}
+	if fields == nil {
+		fields = map[string]json.RawMessage{}
+	}
+	return fields, nil
+}
+
+// text returns the string a field holds, or "".
+func text(field json.RawMessage) string {
+	var value string
+	if len(field) == 0 || json.Unmarshal(field, &value) != nil {
+		return ""
+	}
+	return value
+}
+
+// encode writes JSON without escaping HTML characters, which would lengthen and alter other programs' values.
+func encode(value any) ([]byte, error) {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, fmt.Errorf("encoding attributes: %w", err)
+	}
+	return bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), nil
+}

@@ -1,0 +1,98 @@
+package inactivity
+
+import "time"
+
+// Act is what to do next.
+type Act string
+
+const (
+	// ActLook asks for the parts in Decision.Need, and for the decision to be made again.
+	ActLook Act = "Look"
+	// ActNone leaves the conversation alone until Decision.Next.
+	ActNone Act = "None"
+	// ActArm gives the conversation what wakes the operator: the webhook if Decision.CreateWebhook, then the timer.
+	ActArm Act = "Arm"
+	// ActRearm makes the conversation active again and sets the timer to what is left.
+	ActRearm Act = "Rearm"
+	// ActNotice claims the step on the task and sends the notice.
+	ActNotice Act = "Notice"
+	// ActClaim claims the ending on the task when there is no notice to send.
+	ActClaim Act = "Claim"
+	// ActFinish ends the tasks: by closing Decision.Channels, and by completing Decision.TaskSIDs.
+	ActFinish Act = "Finish"
+	// ActCloseConversation closes the conversation.
+	ActCloseConversation Act = "CloseConversation"
+)
+
+// Reason says why a decision was made. The reasons are listed in docs/decisions.md.
+type Reason string
+
+// The reasons of decisions.
+const (
+	// ReasonIncomplete: more has to be known first.
+	ReasonIncomplete Reason = "Incomplete"
+	// ReasonSuspended: the policy is suspended.
+	ReasonSuspended Reason = "Suspended"
+	// ReasonNotInForce: the policy has not taken effect yet.
+	ReasonNotInForce Reason = "NotInForce"
+	// ReasonNoLiveTask: no agent has the conversation, so nobody's time is to be freed.
+	ReasonNoLiveTask Reason = "NoLiveTask"
+	// ReasonAwaitingAccept: a task of the conversation waits for an agent; the clock starts when one accepts.
+	ReasonAwaitingAccept Reason = "AwaitingAccept"
+	// ReasonNotDue: the timeout has not passed.
+	ReasonNotDue Reason = "NotDue"
+	// ReasonAccepted: an agent has just accepted the conversation.
+	ReasonAccepted Reason = "Accepted"
+	// ReasonTimerMissing: no timer runs that would wake the operator in time.
+	ReasonTimerMissing Reason = "TimerMissing"
+	// ReasonWebhookMissing: the conversation lacks the operator's webhook.
+	ReasonWebhookMissing Reason = "WebhookMissing"
+	// ReasonWokenEarly: Twilio's timer fired before the timeout had passed.
+	ReasonWokenEarly Reason = "WokenEarly"
+	// ReasonNoWebhookSlot: other programs hold all webhooks of the conversation; it is left to the sweep.
+	ReasonNoWebhookSlot Reason = "NoWebhookSlot"
+	// ReasonChannelNotActive: the agent left or paused the conversation, or is transferring it.
+	ReasonChannelNotActive Reason = "ChannelNotActive"
+	// ReasonAlreadyClosed: the conversation is closed.
+	ReasonAlreadyClosed Reason = "AlreadyClosed"
+	// ReasonClaimedElsewhere: the step was claimed a moment ago and may still be under way.
+	ReasonClaimedElsewhere Reason = "ClaimedElsewhere"
+	// ReasonNotified: the customer has been told, and the policy's action is Notify.
+	ReasonNotified Reason = "Notified"
+	// ReasonNoticeRefused: Twilio has refused the notice, and the policy's action is Notify.
+	ReasonNoticeRefused Reason = "NoticeRefused"
+	// ReasonTimedOut: the conversation has been idle for the timeout.
+	ReasonTimedOut Reason = "TimedOut"
+	// ReasonNoticeSent: the notice is out and nobody answered it.
+	ReasonNoticeSent Reason = "NoticeSent"
+	// ReasonEndingCutOff: an ending was begun and not carried through.
+	ReasonEndingCutOff Reason = "EndingCutOff"
+)
+
+// Decision is what to do next with a conversation, and why.
+type Decision struct {
+	Act    Act
+	Reason Reason
+	// Need is what ActLook asks for.
+	Need Need
+	// TaskSID is the task to look at for NeedTask, and the task to claim on for ActNotice and ActClaim.
+	TaskSID string
+	// Next is when the conversation should be looked at again if nothing is heard of it. Zero: not by itself.
+	Next time.Time
+	// Due says that the timeout has passed; Held that the conversation is live but must not be touched now.
+	Due, Held bool
+	// CreateWebhook says that ActArm has to create the webhook.
+	CreateWebhook bool
+	// Activate says that the timer has to be set together with State=active.
+	Activate bool
+	// Timer is the timer of ActArm and ActRearm.
+	Timer time.Duration
+	// Claim is the entry to write for ActNotice and ActClaim.
+	Claim Claim
+	// Channels are the interaction channels that ActFinish closes.
+	Channels []ChannelRef
+	// TaskSIDs are the tasks that ActFinish ends one by one, because no interaction channel does.
+	TaskSIDs []string
+	// WrapUp says that ActFinish leaves the tasks wrapping instead of completing them.
+	WrapUp bool
+}
