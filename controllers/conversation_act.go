@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -30,28 +31,28 @@ const (
 )
 
 // do does one act, counts it, and records it on the policy.
-func (p *pass) do(decision inactivity.Decision) error {
+func (p *pass) do(ctx context.Context, decision inactivity.Decision) error {
 	var err error
 	switch decision.Act {
 	case inactivity.ActArm, inactivity.ActRearm:
-		err = p.arm(decision)
+		err = p.arm(ctx, decision)
 	case inactivity.ActNotice:
-		err = p.notice(decision)
+		err = p.notice(ctx, decision)
 	case inactivity.ActClaim:
-		err = p.claim(decision)
+		err = p.claim(ctx, decision)
 	case inactivity.ActFinish:
-		err = p.finish(decision)
+		err = p.finish(ctx, decision)
 	case inactivity.ActCloseConversation:
-		err = p.closeConversation()
+		err = p.closeConversation(ctx)
 	default:
 		err = fmt.Errorf("unknown act %q", decision.Act)
 	}
-	p.account(decision, err)
+	p.account(ctx, decision, err)
 	return err
 }
 
 // account counts an act and writes its one audit line and event. Neither holds a text, a name or an address.
-func (p *pass) account(decision inactivity.Decision, err error) {
+func (p *pass) account(ctx context.Context, decision inactivity.Decision, err error) {
 	outcome := outcomeDone
 	switch {
 	case errors.Is(err, errLookAgain):
@@ -63,16 +64,16 @@ func (p *pass) account(decision inactivity.Decision, err error) {
 	if err != nil {
 		return
 	}
-	log.FromContext(p.ctx).Info("Acted on the conversation", "act", decision.Act, "reason", decision.Reason,
+	log.FromContext(ctx).Info("Acted on the conversation", "act", decision.Act, "reason", decision.Reason,
 		"policy", p.policy.Name, "episode", decision.Claim.Episode, "idleSeconds", decision.Claim.IdleSeconds)
 	p.reconciler.Recorder.Eventf(p.owner, nil, corev1.EventTypeNormal, string(decision.Act), actionConversation,
 		"%s: conversation %s (%s)", decision.Act, p.key.ConversationSID, decision.Reason)
 }
 
 // arm gives the conversation the webhook, if it lacks it, and the timer.
-func (p *pass) arm(decision inactivity.Decision) error {
+func (p *pass) arm(ctx context.Context, decision inactivity.Decision) error {
 	if decision.CreateWebhook {
-		_, err := p.client.CreateWebhook(p.ctx, p.key.ConversationSID, twilio.NewWebhook{
+		_, err := p.client.CreateWebhook(ctx, p.key.ConversationSID, twilio.NewWebhook{
 			URL: p.policy.WebhookURL, Method: "post", Filters: []string{eventStateUpdated},
 		})
 		switch {
@@ -87,7 +88,7 @@ func (p *pass) arm(decision inactivity.Decision) error {
 	if decision.Activate {
 		update.State = string(inactivity.ConversationActive)
 	}
-	updated, err := p.client.UpdateConversation(p.ctx, p.key.ConversationSID, update)
+	updated, err := p.client.UpdateConversation(ctx, p.key.ConversationSID, update)
 	switch {
 	case twilio.HasCode(err, codeConversationClosed) || twilio.IsNotFound(err):
 		return errLookAgain
@@ -103,7 +104,7 @@ func (p *pass) arm(decision inactivity.Decision) error {
 }
 
 // claim writes the operator's entry into the task's attributes, if nobody has changed the task since it was read.
-func (p *pass) claim(decision inactivity.Decision) error {
+func (p *pass) claim(ctx context.Context, decision inactivity.Decision) error {
 	task := p.task(decision.TaskSID)
 	if task == nil || task.ETag == "" {
 		return fmt.Errorf("claiming on task %s: it was not read", decision.TaskSID)
@@ -115,7 +116,7 @@ func (p *pass) claim(decision inactivity.Decision) error {
 	if err != nil {
 		return fmt.Errorf("claiming on task %s: %w", decision.TaskSID, err)
 	}
-	claimed, err := p.client.UpdateTaskAttributes(p.ctx, p.key.WorkspaceSID, decision.TaskSID, task.ETag, attributes)
+	claimed, err := p.client.UpdateTaskAttributes(ctx, p.key.WorkspaceSID, decision.TaskSID, task.ETag, attributes)
 	switch {
 	case twilio.IsPreconditionFailed(err) || twilio.IsNotFound(err):
 		return errLookAgain
@@ -131,17 +132,21 @@ func (p *pass) claim(decision inactivity.Decision) error {
 
 // notice claims the step and tells the customer. A notice that Twilio refuses for good must not keep the conversation
 // open for ever: the claim is then turned into one that ends it silently.
-func (p *pass) notice(decision inactivity.Decision) error {
-	if err := p.claim(decision); err != nil {
+func (p *pass) notice(ctx context.Context, decision inactivity.Decision) error {
+	if err := p.claim(ctx, decision); err != nil {
 		return err
 	}
 	attributes, err := inactivity.Marker{
-		Policy: p.policy.Name, Step: inactivity.StepNotice, Episode: decision.Claim.Episode, Action: p.policy.Action,
+		Policy:    p.policy.Name,
+		Step:      inactivity.StepNotice,
+		Episode:   decision.Claim.Episode,
+		IdleSince: decision.Claim.IdleSince(),
+		Action:    p.policy.Action,
 	}.Attributes()
 	if err != nil {
 		return err
 	}
-	_, err = p.client.CreateMessage(p.ctx, p.key.ConversationSID, twilio.NewMessage{
+	_, err = p.client.CreateMessage(ctx, p.key.ConversationSID, twilio.NewMessage{
 		Author: p.policy.Author, Body: p.policy.Message, Attributes: attributes,
 	})
 	switch {
@@ -160,20 +165,20 @@ func (p *pass) notice(decision inactivity.Decision) error {
 	if p.policy.Action == v1alpha1.ActionNotify {
 		decision.Claim.Step = inactivity.StepRefused
 	}
-	return p.claim(decision)
+	return p.claim(ctx, decision)
 }
 
 // lookAtMessagesAgain makes the next decision read the messages anew: an answer that slipped in must stop the ending.
 func (p *pass) lookAtMessagesAgain() { p.snapshot.Messages = nil }
 
 // finish ends the tasks. What is ended already counts as done.
-func (p *pass) finish(decision inactivity.Decision) error {
+func (p *pass) finish(ctx context.Context, decision inactivity.Decision) error {
 	ended := inactivity.TaskCompleted
 	if decision.WrapUp {
 		ended = inactivity.TaskWrapping
 	}
 	for _, ref := range decision.Channels {
-		err := p.client.CloseInteractionChannel(p.ctx, ref.InteractionSID, ref.ChannelSID, !decision.WrapUp)
+		err := p.client.CloseInteractionChannel(ctx, ref.InteractionSID, ref.ChannelSID, !decision.WrapUp)
 		if err != nil && !twilio.IsNotFound(err) && !twilio.HasCode(err, codeInteractionNotOpen) {
 			return fmt.Errorf("closing interaction channel %s: %w", ref.ChannelSID, err)
 		}
@@ -185,7 +190,7 @@ func (p *pass) finish(decision inactivity.Decision) error {
 		}
 	}
 	for _, sid := range decision.TaskSIDs {
-		if err := p.endTask(sid, ended); err != nil {
+		if err := p.endTask(ctx, sid, ended); err != nil {
 			return err
 		}
 	}
@@ -193,12 +198,12 @@ func (p *pass) finish(decision inactivity.Decision) error {
 }
 
 // endTask completes one task, or sets it wrapping.
-func (p *pass) endTask(sid string, ended inactivity.TaskStatus) error {
-	_, err := p.client.UpdateTaskStatus(p.ctx, p.key.WorkspaceSID, sid, string(ended), p.policy.Reason)
+func (p *pass) endTask(ctx context.Context, sid string, ended inactivity.TaskStatus) error {
+	_, err := p.client.UpdateTaskStatus(ctx, p.key.WorkspaceSID, sid, string(ended), p.policy.Reason)
 	if twilio.HasCode(err, codeTaskInAnotherState) {
 		// The code means much; only a task that is not assigned any more makes it a success.
 		var seen twilio.Task
-		if seen, err = p.client.GetTask(p.ctx, p.key.WorkspaceSID, sid); err == nil && seen.AssignmentStatus == string(inactivity.TaskAssigned) {
+		if seen, err = p.client.GetTask(ctx, p.key.WorkspaceSID, sid); err == nil && seen.AssignmentStatus == string(inactivity.TaskAssigned) {
 			return fmt.Errorf("ending task %s: Twilio refuses to set it %s, but it is still assigned", sid, ended)
 		}
 	}
@@ -212,8 +217,8 @@ func (p *pass) endTask(sid string, ended inactivity.TaskStatus) error {
 }
 
 // closeConversation closes the conversation. Closed is final, so that one which is closed already is as wanted.
-func (p *pass) closeConversation() error {
-	_, err := p.client.UpdateConversation(p.ctx, p.key.ConversationSID, twilio.ConversationUpdate{State: string(inactivity.ConversationClosed)})
+func (p *pass) closeConversation(ctx context.Context) error {
+	_, err := p.client.UpdateConversation(ctx, p.key.ConversationSID, twilio.ConversationUpdate{State: string(inactivity.ConversationClosed)})
 	if err != nil && !twilio.IsNotFound(err) && !twilio.HasCode(err, codeConversationClosed) {
 		return fmt.Errorf("closing the conversation: %w", err)
 	}

@@ -12,7 +12,6 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -93,9 +92,9 @@ func (r *ConversationReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	options := controller.TypedOptions[ConversationKey]{
 		Reconciler:              r,
-		NeedLeaderElection:      ptr.To(false),
+		NeedLeaderElection:      new(false),
 		MaxConcurrentReconciles: r.MaxConcurrent,
-		UsePriorityQueue:        ptr.To(true),
+		UsePriorityQueue:        new(true),
 		RateLimiter: jittered[ConversationKey]{
 			workqueue.NewTypedItemExponentialFailureRateLimiter[ConversationKey](time.Second, 5*time.Minute)},
 	}
@@ -158,7 +157,7 @@ func (r *ConversationReconciler) Enqueue(workspaceSID, conversationSID string, a
 // enqueueFound puts a conversation into the work queue because the sweep has found it.
 func (r *ConversationReconciler) enqueueFound(key ConversationKey) {
 	if queue := r.queue.Load(); queue != nil {
-		(*queue).AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(sweepPriority)}, key)
+		(*queue).AddWithOpts(priorityqueue.AddOpts{Priority: new(sweepPriority)}, key)
 	}
 }
 
@@ -168,7 +167,8 @@ func (r *ConversationReconciler) Reconcile(ctx context.Context, key Conversation
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), passTimeout)
 	defer cancel()
 
-	pass, err := r.begin(log.IntoContext(ctx, logger), key)
+	ctx = log.IntoContext(ctx, logger)
+	pass, err := r.begin(ctx, key)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -176,9 +176,9 @@ func (r *ConversationReconciler) Reconcile(ctx context.Context, key Conversation
 		r.plans.forget(key)
 		return reconcile.Result{}, nil
 	}
-	decision, err := pass.run()
+	decision, err := pass.run(ctx)
 	if err != nil {
-		return r.afterError(pass, err)
+		return r.afterError(ctx, pass, err)
 	}
 	return r.plan(pass, decision), nil
 }
@@ -208,7 +208,7 @@ func (r *ConversationReconciler) begin(ctx context.Context, key ConversationKey)
 	if err != nil {
 		return nil, err
 	}
-	return newPass(ctx, r, key, owner, policy, client), nil
+	return &pass{reconciler: r, key: key, owner: owner, policy: policy, client: client}, nil
 }
 
 func (r *ConversationReconciler) clientFor(ctx context.Context, policy *v1alpha1.InactivityPolicy) (TwilioClient, error) {
@@ -230,36 +230,41 @@ func (r *ConversationReconciler) clientFor(ctx context.Context, policy *v1alpha1
 // plan says when the conversation is looked at again. The leader asks for every next look, a little later than Twilio's
 // timer would wake it; the other replicas ask only for one that is near, because the leader would come too late.
 func (r *ConversationReconciler) plan(pass *pass, decision inactivity.Decision) reconcile.Result {
-	wait := time.Duration(0)
+	var lookAt time.Time
 	if !decision.Next.IsZero() {
-		wait = max(decision.Next.Sub(pass.snapshot.Now), time.Second)
+		lookAt = pass.seenAt.Add(decision.Next.Sub(pass.snapshot.Now))
 	}
 	if !r.isLeader() {
-		if wait > 0 && wait < soon && decision.Due {
-			return reconcile.Result{RequeueAfter: wait}
+		if decision.Due && !lookAt.IsZero() && lookAt.Sub(pass.seenAt) < soon {
+			return reconcile.Result{RequeueAfter: r.until(lookAt)}
 		}
 		return reconcile.Result{}
 	}
-	next := plan{
+	if !lookAt.IsZero() && !decision.Due {
+		lookAt = lookAt.Add(r.Slack)
+	}
+	r.plans.put(pass.key, plan{
 		policy:     client.ObjectKeyFromObject(pass.owner),
 		generation: pass.owner.Generation,
+		lookAt:     lookAt,
 		due:        decision.Due,
 		held:       decision.Held,
+	})
+	if lookAt.IsZero() {
+		return reconcile.Result{}
 	}
-	if wait > 0 {
-		if !decision.Due {
-			wait += r.Slack
-		}
-		next.lookAt = r.Clock.Now().Add(wait)
-	}
-	r.plans.put(pass.key, next)
-	return reconcile.Result{RequeueAfter: wait}
+	return reconcile.Result{RequeueAfter: r.until(lookAt)}
+}
+
+// until is how long it is until the moment, but at least a second, so that a clock that is off makes no hot loop.
+func (r *ConversationReconciler) until(moment time.Time) time.Duration {
+	return max(moment.Sub(r.Clock.Now()), time.Second)
 }
 
 // afterError decides about the next attempt: when Twilio has said when, then; otherwise with back-off.
-func (r *ConversationReconciler) afterError(pass *pass, err error) (reconcile.Result, error) {
+func (r *ConversationReconciler) afterError(ctx context.Context, pass *pass, err error) (reconcile.Result, error) {
 	if wait, told := twilio.RetryAfter(err); told {
-		log.FromContext(pass.ctx).Info("Waiting as long as Twilio has asked", "wait", wait.String(), "reason", err.Error())
+		log.FromContext(ctx).Info("Waiting as long as Twilio has asked", "wait", wait.String(), "reason", err.Error())
 		return reconcile.Result{RequeueAfter: withJitter(wait)}, nil
 	}
 	return reconcile.Result{}, fmt.Errorf("conversation %s: %w", pass.key.ConversationSID, err)

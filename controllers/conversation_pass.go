@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -26,50 +27,38 @@ var errLookAgain = errors.New("the conversation has changed meanwhile")
 
 // pass is one look at a conversation with the acts that follow from it.
 type pass struct {
-	ctx        context.Context //nolint:containedctx // a pass lives exactly as long as its context
 	reconciler *ConversationReconciler
 	key        ConversationKey
 	owner      *v1alpha1.InactivityPolicy
 	policy     inactivity.Policy
 	client     TwilioClient
-	clock      *twilio.ServerTime
+	clock      twilio.ServerTime
 	snapshot   inactivity.Snapshot
-}
-
-func newPass(ctx context.Context, reconciler *ConversationReconciler, key ConversationKey,
-	owner *v1alpha1.InactivityPolicy, policy inactivity.Policy, client TwilioClient) *pass {
-	clock := &twilio.ServerTime{}
-	return &pass{
-		ctx:        twilio.WithServerTime(ctx, clock),
-		reconciler: reconciler,
-		key:        key,
-		owner:      owner,
-		policy:     policy,
-		client:     client,
-		clock:      clock,
-	}
+	// seenAt is the replica's clock just before snapshot.Now, so that a wait can be reckoned by it.
+	seenAt time.Time
 }
 
 // run decides and acts until there is nothing more to do now, and returns the decision that said so.
-func (p *pass) run() (inactivity.Decision, error) {
-	if err := p.start(); err != nil {
+func (p *pass) run(ctx context.Context) (inactivity.Decision, error) {
+	ctx = twilio.WithServerTime(ctx, &p.clock)
+	if err := p.start(ctx); err != nil {
 		return inactivity.Decision{}, err
 	}
 	for range maxSteps {
 		decision := inactivity.Decide(p.policy, p.snapshot)
-		log.FromContext(p.ctx).V(1).Info("Decided", "act", decision.Act, "reason", decision.Reason, "next", decision.Next)
+		log.FromContext(ctx).V(1).Info("Decided", "act", decision.Act, "reason", decision.Reason, "next", decision.Next)
 		var err error
 		switch decision.Act {
 		case inactivity.ActNone:
 			return decision, nil
 		case inactivity.ActLook:
-			err = p.look(decision)
+			err = p.look(ctx, decision)
 		default:
-			err = p.do(decision)
+			err = p.do(ctx, decision)
 		}
 		switch {
 		case errors.Is(err, errLookAgain):
-			err = p.startOver()
+			err = p.startOver(ctx)
 		case err == nil && (decision.Act == inactivity.ActArm || decision.Act == inactivity.ActRearm) && p.isActive():
 			return decision, nil
 		}
@@ -81,15 +70,16 @@ func (p *pass) run() (inactivity.Decision, error) {
 }
 
 // start takes the first look: at what an event has just said, if one did, and at the tasks otherwise.
-func (p *pass) start() error {
+func (p *pass) start(ctx context.Context) error {
 	accepted := p.reconciler.acceptances.take(p.key, p.reconciler.Clock.Now())
 	if accepted == nil {
-		return p.startOver()
+		return p.startOver(ctx)
 	}
 	attributes, err := inactivity.ParseTaskAttributes(accepted.Attributes)
 	if err != nil {
-		return p.startOver()
+		return p.startOver(ctx)
 	}
+	p.seenAt = p.reconciler.Clock.Now()
 	p.snapshot = inactivity.Snapshot{
 		Now:          accepted.At,
 		JustAccepted: true,
@@ -105,16 +95,17 @@ func (p *pass) start() error {
 }
 
 // startOver forgets what was seen and looks at the tasks of the conversation.
-func (p *pass) startOver() error {
+func (p *pass) startOver(ctx context.Context) error {
 	p.snapshot = inactivity.Snapshot{}
-	tasks, err := p.client.ListTasks(p.ctx, p.key.WorkspaceSID, twilio.TaskQuery{ConversationSID: p.key.ConversationSID})
+	defer p.tick(p.reconciler.Clock.Now())
+	tasks, err := p.client.ListTasks(ctx, p.key.WorkspaceSID, twilio.TaskQuery{ConversationSID: p.key.ConversationSID})
 	if err != nil {
 		return fmt.Errorf("listing the tasks: %w", err)
 	}
 	for _, seen := range tasks {
 		if seen.Attributes == "" {
 			// Twilio's documents say that a list leaves the attributes out; in practice it mostly does not.
-			if seen, err = p.client.GetTask(p.ctx, p.key.WorkspaceSID, seen.SID); twilio.IsNotFound(err) {
+			if seen, err = p.client.GetTask(ctx, p.key.WorkspaceSID, seen.SID); twilio.IsNotFound(err) {
 				continue
 			} else if err != nil {
 				return fmt.Errorf("reading task %s: %w", seen.SID, err)
@@ -126,24 +117,25 @@ func (p *pass) startOver() error {
 		}
 		p.snapshot.Tasks = append(p.snapshot.Tasks, task)
 	}
-	p.tick()
 	return nil
 }
 
-// tick sets the snapshot's clock to Twilio's, as of its latest answer.
-func (p *pass) tick() {
+// tick sets the snapshot's clock to Twilio's, as of its latest answer. before is the replica's clock before Twilio was
+// asked: what is planned by it comes early rather than late.
+func (p *pass) tick(before time.Time) {
+	p.seenAt = before
 	now, known := p.clock.Latest()
 	if !known {
-		now = p.reconciler.Clock.Now()
+		now = before
 	}
 	p.snapshot.Now = now
 }
 
 // look reads the parts that the decision asks for, all at once.
-func (p *pass) look(decision inactivity.Decision) error {
-	defer p.tick()
+func (p *pass) look(ctx context.Context, decision inactivity.Decision) error {
+	defer p.tick(p.reconciler.Clock.Now())
 	if p.snapshot.JustAccepted && decision.Need != inactivity.NeedWebhooks {
-		return p.startOver()
+		return p.startOver(ctx)
 	}
 	parts := []struct {
 		need inactivity.Need
@@ -157,7 +149,7 @@ func (p *pass) look(decision inactivity.Decision) error {
 		{inactivity.NeedWebhooks, p.readWebhooks},
 		{inactivity.NeedTask, func(ctx context.Context) error { return p.readTask(ctx, decision.TaskSID) }},
 	}
-	group, ctx := errgroup.WithContext(p.ctx)
+	group, ctx := errgroup.WithContext(ctx)
 	for _, part := range parts {
 		if decision.Need.Has(part.need) {
 			group.Go(func() error { return part.read(ctx) })

@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -213,10 +214,31 @@ func TestConversationsThatAgentsPutAsideAreLeftAlone(t *testing.T) {
 			w, _, _ := start(t)
 			started := w.acceptedConversation()
 			w.do(putAside(w, started))
-			written := len(w.twilio.Writes())
-			w.pass(2*timeout + promised)
-			w.Expect(w.twilio.Writes()[written:]).To(gomega.BeEmpty())
+			w.untouchedWhileOthersTimeOut(started)
 		})
+	}
+}
+
+// untouchedWhileOthersTimeOut shows that nothing is written to the conversation while another one, which was accepted
+// later, times out and is ended: the operator is at work, and has had the occasion.
+func (w *world) untouchedWhileOthersTimeOut(started twiliosim.Started) {
+	w.t.Helper()
+	looked, written := len(w.twilio.Journal()), len(w.twilio.Writes())
+	control := w.conversation(w.twilio.StartConversation("sms", "+15005550009", "Hello?"))
+	w.accept(control)
+	w.eventuallyArmed(control)
+	w.pass(timeout)
+	w.eventuallyClosed(control)
+	w.pass(promised)
+	if started.ConversationSID != "" {
+		w.Expect(about(w, looked, started)).NotTo(gomega.BeEmpty(), "the operator has looked at the conversation")
+	}
+	for _, write := range w.twilio.Writes()[written:] {
+		for _, sid := range []string{started.ConversationSID, started.TaskSID, started.ChannelSID} {
+			if sid != "" && strings.Contains(write.Path, sid) {
+				w.t.Errorf("%s %s %v was written", write.Method, write.Path, write.Form)
+			}
+		}
 	}
 }
 
@@ -224,9 +246,7 @@ func TestATaskWithoutAConversationIsLeftAlone(t *testing.T) {
 	w, _, _ := start(t)
 	started := w.conversation(w.twilio.StartVoiceTask())
 	w.accept(started)
-	written := len(w.twilio.Writes())
-	w.pass(timeout + promised)
-	w.Expect(w.twilio.Writes()[written:]).To(gomega.BeEmpty())
+	w.untouchedWhileOthersTimeOut(started)
 	w.Expect(w.taskStatus(started)).To(gomega.Equal("assigned"))
 }
 
@@ -327,15 +347,20 @@ func TestArmingAndEndingCostFewCalls(t *testing.T) {
 	t.Logf("Twilio calls: %d to arm, %d in the whole life", len(arming), len(life))
 }
 
-// about are the requests since the first count entries of the journal that were about one conversation: all but the
-// sweep's lists, which serve every conversation.
+// about are the requests since the first count entries of the journal that were about one conversation: not the sweep's
+// lists, which serve every conversation.
 func about(w *world, count int, started twiliosim.Started) []string {
-	sweep := "GET /v1/Workspaces/" + started.WorkspaceSID + "/Tasks"
 	var requests []string
 	for _, entry := range w.twilio.Journal()[count:] {
-		request := entry.Method + " " + entry.Path
-		if entry.Kind == twiliosim.KindRequest && (request != sweep || entry.Query.Has("EvaluateTaskAttributes")) {
-			requests = append(requests, request)
+		if entry.Kind != twiliosim.KindRequest {
+			continue
+		}
+		asked := entry.Path + entry.Query.Get("EvaluateTaskAttributes")
+		for _, sid := range []string{started.ConversationSID, started.TaskSID, started.ChannelSID} {
+			if sid != "" && strings.Contains(asked, sid) {
+				requests = append(requests, entry.Method+" "+entry.Path)
+				break
+			}
 		}
 	}
 	return requests

@@ -51,7 +51,7 @@ func (r *InactivityPolicyReconciler) bringIntoForce(ctx context.Context, policy 
 		return scope, nil
 	}
 	ctx = twilio.WithServerTime(ctx, scope.clock)
-	for _, phase := range []phase{r.checkSpec, r.resolveCredentials, r.resolveWorkspace, r.configureCallback} {
+	for _, phase := range []phase{r.checkSpec, r.resolveCredentials, r.resolveWorkspace, r.publishWorkspace, r.configureCallback} {
 		if problem := phase(ctx, scope); problem != nil {
 			return scope, problem
 		}
@@ -125,6 +125,17 @@ func (r *InactivityPolicyReconciler) resolveWorkspace(ctx context.Context, scope
 	slices.Sort(sids)
 	return &problem{class: terminal, reason: v1alpha1.ReasonWorkspaceAmbiguous, cause: errors.New("ambiguous workspace name"),
 		message: fmt.Sprintf("%d workspaces are named %q: set spec.workspace.sid to one of %s instead of friendlyName", len(named), wanted.FriendlyName, listed(sids))}
+}
+
+// publishWorkspace makes the workspace known to the receivers of all replicas before Twilio is told to call them, so that
+// the first events are not answered as those of an unknown workspace.
+func (r *InactivityPolicyReconciler) publishWorkspace(ctx context.Context, scope *scope) *problem {
+	err := r.patchStatus(ctx, scope.policy, func(policy *v1alpha1.InactivityPolicy) { observeWorkspace(policy, scope) })
+	if err != nil {
+		return &problem{class: transient, reason: v1alpha1.ReasonProgressing, cause: err,
+			message: "The workspace could not be written into the status; it is tried again"}
+	}
+	return nil
 }
 
 // unknownName says which names there are, because a misspelt one is the likeliest cause.

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	ctrl "sigs.k8s.io/controller-runtime"
-
 	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
 	"github.com/flexops-dev/inactivity-operator/internal/twilio"

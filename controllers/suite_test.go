@@ -1,14 +1,19 @@
 package controllers_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +28,6 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	clocktesting "k8s.io/utils/clock/testing"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -91,6 +95,12 @@ type world struct {
 	cluster   client.Client
 	namespace string
 	replicas  []*replica
+
+	// onRequest, when set, sees every request to Twilio before Twilio does, at whatever moment that is; false drops the
+	// connection.
+	onRequest atomic.Pointer[func(r *http.Request, form url.Values) bool]
+	// loseCallbacks makes every callback of Twilio's get lost.
+	loseCallbacks atomic.Bool
 }
 
 // newWorld makes a world without an operator.
@@ -98,10 +108,11 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	// The fraction of a second makes it show when Twilio's dates, which have none, are compared carelessly.
 	clock := clocktesting.NewFakeClock(time.Now().Truncate(time.Second).Add(400 * time.Millisecond))
-	simulator := twiliosim.New(twiliosim.Options{Clock: clock})
-	server := httptest.NewServer(simulator.Handler())
+	w := &world{WithT: gomega.NewWithT(t), t: t, clock: clock}
+	w.twilio = twiliosim.New(twiliosim.Options{Clock: clock, CallbackClient: &http.Client{Transport: w}})
+	server := httptest.NewServer(w.intercept(w.twilio.Handler()))
 	t.Cleanup(func() {
-		simulator.Close()
+		w.twilio.Close()
 		server.Close()
 	})
 	cluster, err := client.New(apiServer, client.Options{Scheme: scheme})
@@ -112,10 +123,33 @@ func newWorld(t *testing.T) *world {
 	if err := cluster.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{WithT: gomega.NewWithT(t), t: t, clock: clock, twilio: simulator, twilioURL: server.URL, cluster: cluster, namespace: namespace.Name}
+	w.twilioURL, w.cluster, w.namespace = server.URL, cluster, namespace.Name
 	w.SetDefaultEventuallyTimeout(eventually)
 	w.SetDefaultEventuallyPollingInterval(polling)
 	return w
+}
+
+// RoundTrip carries Twilio's callbacks, or loses them.
+func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
+	if w.loseCallbacks.Load() {
+		return nil, errors.New("lost")
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// intercept shows every request to onRequest first.
+func (w *world) intercept(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(response http.ResponseWriter, r *http.Request) {
+		if watch := w.onRequest.Load(); watch != nil {
+			body, err := io.ReadAll(r.Body)
+			form, formErr := url.ParseQuery(string(body))
+			if err != nil || formErr != nil || !(*watch)(r, form) {
+				panic(http.ErrAbortHandler)
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		next.ServeHTTP(response, r)
+	})
 }
 
 // replica is an operator at work.
@@ -159,8 +193,8 @@ func (w *world) startOperator(change ...func(*operator.Config)) *replica {
 		Client:                  client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 		Metrics:                 metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress:  "0",
-		Controller:              config.Controller{SkipNameValidation: ptr.To(true)},
-		GracefulShutdownTimeout: ptr.To(30 * time.Second),
+		Controller:              config.Controller{SkipNameValidation: new(true)},
+		GracefulShutdownTimeout: new(30 * time.Second),
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -152,7 +152,7 @@ func with(spec, line string) string {
 
 func without(spec, field string) string {
 	var kept []string
-	for _, line := range strings.Split(spec, "\n") {
+	for line := range strings.SplitSeq(spec, "\n") {
 		if !strings.HasPrefix(line, field+":") {
 			kept = append(kept, line)
 		}

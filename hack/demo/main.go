@@ -64,6 +64,10 @@ func run() int {
 		lastLines = d.operator.lastLines(logLines)
 	}
 	stopErr := d.stop()
+	if interrupted || err == nil {
+		// After a failure the logs stay for whoever looks for its cause.
+		stopErr = errors.Join(stopErr, os.RemoveAll(d.stateDir))
+	}
 
 	switch {
 	case interrupted:
@@ -95,8 +99,9 @@ func newDemo(out *timeline, assets, binDir string) (*demo, error) {
 			return nil, fmt.Errorf("%w: run make demo from the repository's root", err)
 		}
 	}
-	state := filepath.Join(binDir, "demo.d")
-	if err := os.MkdirAll(state, 0o700); err != nil {
+	// One for each run: two demos at once must not write into each other's logs and kubeconfigs.
+	state, err := os.MkdirTemp("", "inactivity-demo-")
+	if err != nil {
 		return nil, fmt.Errorf("creating a directory for logs: %w", err)
 	}
 	return &demo{out: out, assets: assets, binDir: binDir, stateDir: state}, nil

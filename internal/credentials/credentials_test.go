@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 
@@ -152,13 +153,8 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			data := make(map[string]string)
-			for key, value := range valid {
-				data[key] = value
-			}
-			for key, value := range test.change {
-				data[key] = value
-			}
+			data := maps.Clone(valid)
+			maps.Copy(data, test.change)
 			got, err := Parse(secret(data))
 			var parseError *Error
 			if !errors.As(err, &parseError) {

@@ -58,12 +58,18 @@ type Claim struct {
 	IdleSeconds int64 `json:"idleSeconds"`
 }
 
+// IdleSince is when the episode began that the claim is for.
+func (c Claim) IdleSince() time.Time { return c.At.Add(-time.Duration(c.IdleSeconds) * time.Second) }
+
 // Marker is the operator's entry in the attributes of a message it wrote.
 type Marker struct {
-	Policy  string                 `json:"policy"`
-	Step    Step                   `json:"step"`
-	Episode string                 `json:"episode"`
-	Action  v1alpha1.TimeoutAction `json:"action"`
+	Policy  string `json:"policy"`
+	Step    Step   `json:"step"`
+	Episode string `json:"episode"`
+	// IdleSince is when the episode began. Whatever a person has written later, the message was sent without
+	// knowing of it, even if it was sent afterwards.
+	IdleSince time.Time              `json:"idleSince"`
+	Action    v1alpha1.TimeoutAction `json:"action"`
 }
 
 // ParseTaskAttributes reads a task's attributes. Values of an unexpected type count as absent: the attributes belong

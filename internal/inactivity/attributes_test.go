@@ -97,7 +97,7 @@ func TestAClaimNeverMakesAttributesTooLong(t *testing.T) {
 }
 
 func TestAMarkerReadsBack(t *testing.T) {
-	marker := Marker{Policy: "a/b", Step: StepNotice, Episode: "IM1", Action: v1alpha1.ActionWrapUp}
+	marker := Marker{Policy: "a/b", Step: StepNotice, Episode: "IM1", IdleSince: at(1), Action: v1alpha1.ActionWrapUp}
 	raw, err := marker.Attributes()
 	if err != nil {
 		t.Fatal(err)

@@ -219,7 +219,7 @@ func decideWithoutLiveTask(policy Policy, snapshot Snapshot) Decision {
 		return none(ReasonAlreadyClosed)
 	}
 	// Tasks that an agent is wrapping up are left to the agent.
-	decision := Decision{Act: ActCloseConversation, Reason: ReasonEndingCutOff, Due: true, WrapUp: true}
+	decision := Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}
 	for _, ref := range channelsOf(snapshot.Tasks) {
 		switch snapshot.Channels[ref] {
 		case ChannelActive:
@@ -235,27 +235,36 @@ func decideWithoutLiveTask(policy Policy, snapshot Snapshot) Decision {
 	return decision
 }
 
-// endingBegun reports whether the newest word in the conversation is the operator's: its notice of an ending, or, where
-// the ending is silent, its claim on a task that has been ended. A task that was made afterwards brought the
-// conversation to somebody anew. complete is false when more messages have to be read to tell.
+// endingBegun reports whether an ending of the operator's is under way: it has sent its notice, or, where the ending is
+// silent, claimed a task that has been ended, and nobody has written since the silence that this was about began. A task
+// that was made afterwards brought the conversation to somebody anew. complete is false when more messages have to be
+// read to tell.
 func (p Policy) endingBegun(snapshot Snapshot) (begun, complete bool) {
-	var claimedAt, newestTask time.Time
+	written, complete := p.newestHuman(snapshot.Messages, snapshot.Tasks)
+	if !complete {
+		return false, false
+	}
+	answered := func(episode string, since time.Time) bool {
+		return written != nil && written.SID != episode && !written.At.Before(since)
+	}
+	newestTask := time.Time{}
 	for _, task := range snapshot.Tasks {
 		newestTask = later(newestTask, task.Created)
-		if claim := task.Attributes.Claim; claim != nil && claim.Step == StepFinish && task.Status != TaskCanceled {
-			claimedAt = later(claimedAt, claim.At)
-		}
 	}
 	for _, message := range snapshot.Messages.Newest {
-		switch {
-		case p.wrote(message):
-			ending := message.Marker.Step == StepNotice && message.Marker.Action != v1alpha1.ActionNotify
-			return ending && !newestTask.After(message.At), true
-		case message.isHuman(snapshot.Tasks):
-			return message.At.Before(claimedAt) && !newestTask.After(claimedAt), true
+		if p.wrote(message) && message.Marker.Step == StepNotice {
+			ends := message.Marker.Action != v1alpha1.ActionNotify && !newestTask.After(message.At)
+			if ends && !answered(message.Marker.Episode, message.Marker.IdleSince) {
+				return true, true
+			}
+			break
 		}
 	}
-	return !claimedAt.IsZero() && !newestTask.After(claimedAt), !snapshot.Messages.More
+	return slices.ContainsFunc(snapshot.Tasks, func(task Task) bool {
+		claim := task.Attributes.Claim
+		return claim != nil && claim.Step == StepFinish && task.Status != TaskCanceled &&
+			!newestTask.After(claim.At) && !answered(claim.Episode, claim.IdleSince())
+	}), true
 }
 
 // episode is one silence: it begins with the last message of a person or with the latest accept, whichever is later.
@@ -282,12 +291,12 @@ func (p Policy) newestHuman(messages *Messages, tasks []Task) (written *Message,
 	return nil, !messages.More
 }
 
-// noticeOf returns the marker of the notice that was sent in the episode, nil if none was. A notice that is newer than
-// the episode's beginning counts too, whatever episode it names: the task whose accept it named may have ended.
+// noticeOf returns the marker of the notice that was sent in the episode, nil if none was. A notice of an episode that
+// began later counts too: the task whose accept it began with may have ended meanwhile.
 func (p Policy) noticeOf(messages *Messages, current episode) *Marker {
 	for _, message := range messages.Newest {
 		if p.wrote(message) && message.Marker.Step == StepNotice &&
-			(message.Marker.Episode == current.id || message.At.After(current.at)) {
+			(message.Marker.Episode == current.id || current.at.Before(message.Marker.IdleSince)) {
 			return message.Marker
 		}
 	}

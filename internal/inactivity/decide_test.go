@@ -62,7 +62,7 @@ func unread(t *Task) { t.ETag = "" }
 
 func claimed(step Step, episode string, minutes float64) func(*Task) {
 	return func(t *Task) {
-		t.Attributes.Claim = &Claim{Policy: "team/plain", Step: step, Episode: episode, At: at(minutes)}
+		t.Attributes.Claim = &Claim{Policy: "team/plain", Step: step, Episode: episode, At: at(minutes), IdleSeconds: int64(timeout.Seconds())}
 	}
 }
 
@@ -76,7 +76,7 @@ func program(sid string, minutes float64) Message {
 
 func notice(episode string, minutes float64, change ...func(*Message)) Message {
 	m := program("IM-notice", minutes)
-	m.Marker = &Marker{Policy: "team/plain", Step: StepNotice, Episode: episode, Action: v1alpha1.ActionClose}
+	m.Marker = &Marker{Policy: "team/plain", Step: StepNotice, Episode: episode, IdleSince: at(minutes).Add(-timeout), Action: v1alpha1.ActionClose}
 	for _, c := range change {
 		c(&m)
 	}
@@ -321,6 +321,9 @@ func TestDecide(t *testing.T) {
 		"an answer to the notice stops the ending": {
 			policy(), seen(16, one(accepted), newestFirst(person("IM9", 16), notice("WR-WT1", 16)), timerAt(31)),
 			Decision{Act: ActNone, Reason: ReasonNotDue, Next: at(31)}},
+		"an answer that came before the notice, but after the look it was decided on, stops the ending": {
+			policy(), seen(16, one(accepted), newestFirst(notice("WR-WT1", 16), person("IM9", 15.5)), timerAt(30.5)),
+			Decision{Act: ActNone, Reason: ReasonNotDue, Next: at(30.5)}},
 		"an accept after the notice stops the ending": {
 			policy(), seen(17, []Task{accepted, task("WT2", TaskAssigned, acceptedAt(16.5))}, newestFirst(notice("WR-WT1", 16)), timerAt(31.5)),
 			Decision{Act: ActNone, Reason: ReasonNotDue, Next: at(31.5)}},
@@ -369,24 +372,33 @@ func TestDecide(t *testing.T) {
 		// Endings that were cut off.
 		"an ending that was cut off after the tasks is carried through": {
 			policy(), seen(20, one(task("WT1", TaskCompleted)), newestFirst(notice("WR-WT1", 16)), channelIs(ChannelClosed)),
-			Decision{Act: ActCloseConversation, Reason: ReasonEndingCutOff, Due: true, WrapUp: true}},
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
 		"an ending that was cut off is carried through when its tasks are deleted already": {
 			policy(), seen(40, nil, newestFirst(notice("WR-WT1", 16))),
-			Decision{Act: ActCloseConversation, Reason: ReasonEndingCutOff, Due: true, WrapUp: true}},
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
 		"an ending that was cut off closes a channel that is still open, and leaves wrapping tasks wrapping": {
 			policy(), seen(20, one(task("WT1", TaskWrapping)), newestFirst(notice("WR-WT1", 16))),
-			Decision{Act: ActFinish, Reason: ReasonEndingCutOff, Due: true, WrapUp: true, Channels: []ChannelRef{channel}}},
+			Decision{Act: ActFinish, Reason: ReasonEndingBegun, Due: true, WrapUp: true, Channels: []ChannelRef{channel}}},
 		"an ending is over when the conversation is closed": {
 			policy(), seen(20, one(task("WT1", TaskCompleted)), newestFirst(notice("WR-WT1", 16)), channelIs(ChannelClosed), state(ConversationClosed)),
 			Decision{Act: ActNone, Reason: ReasonAlreadyClosed}},
 		"a silent ending that was cut off after the tasks is carried through": {
 			policy(silent), seen(20, one(task("WT1", TaskCompleted, claimed(StepFinish, "WR-WT1", 16))), newestFirst(person("IM1", 0)), channelIs(ChannelClosed)),
-			Decision{Act: ActCloseConversation, Reason: ReasonEndingCutOff, Due: true, WrapUp: true}},
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
 		"a silent ending of a conversation in which nobody wrote is carried through": {
 			policy(silent), seen(20, one(task("WT1", TaskCompleted, claimed(StepFinish, "WR-WT1", 16))), newestFirst(), channelIs(ChannelClosed)),
-			Decision{Act: ActCloseConversation, Reason: ReasonEndingCutOff, Due: true, WrapUp: true}},
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
 		"an answer stops an ending that was cut off": {
 			policy(), seen(20, one(task("WT1", TaskCompleted)), newestFirst(person("IM9", 18), notice("WR-WT1", 16)), channelIs(ChannelClosed)),
+			Decision{Act: ActNone, Reason: ReasonNoLiveTask}},
+		"an answer that came before the notice stops an ending that was cut off": {
+			policy(), seen(20, one(task("WT1", TaskCompleted)), newestFirst(notice("WR-WT1", 16), person("IM9", 15.5)), channelIs(ChannelClosed)),
+			Decision{Act: ActNone, Reason: ReasonNoLiveTask}},
+		"the message that an ending is about does not stop it": {
+			policy(), seen(20, one(task("WT1", TaskCompleted)), newestFirst(notice("IM1", 16), person("IM1", 1)), channelIs(ChannelClosed)),
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
+		"an answer that came before the claim stops a silent ending that was cut off": {
+			policy(silent), seen(20, one(task("WT1", TaskCompleted, claimed(StepFinish, "WR-WT1", 16))), newestFirst(person("IM9", 15.5))),
 			Decision{Act: ActNone, Reason: ReasonNoLiveTask}},
 		"an answer stops a silent ending that was cut off": {
 			policy(silent), seen(20, one(task("WT1", TaskCompleted, claimed(StepFinish, "WR-WT1", 16))), newestFirst(person("IM1", 16))),

@@ -65,8 +65,8 @@ const (
 	ReasonTimedOut Reason = "TimedOut"
 	// ReasonNoticeSent: the notice is out and nobody answered it.
 	ReasonNoticeSent Reason = "NoticeSent"
-	// ReasonEndingCutOff: an ending was begun and not carried through.
-	ReasonEndingCutOff Reason = "EndingCutOff"
+	// ReasonEndingBegun: an ending has been begun, now or before something cut it off, and is carried through.
+	ReasonEndingBegun Reason = "EndingBegun"
 )
 
 // Decision is what to do next with a conversation, and why.

@@ -97,10 +97,9 @@ type Metrics struct {
 	twilioDuration    *prometheus.HistogramVec
 	twilioThrottled   prometheus.Counter
 	acts              *prometheus.CounterVec
-	notices           prometheus.Counter
 	driftRepairs      prometheus.Counter
 	sweepDuration     prometheus.Histogram
-	sweepUnannounced  prometheus.Counter
+	sweepFound        prometheus.Counter
 
 	operations, actKinds, actOutcomes *boundedLabel
 }
@@ -124,17 +123,15 @@ func New(registerer prometheus.Registerer) (*Metrics, error) {
 			"Requests that Twilio refused with 429 because the account makes too many at a time."),
 		acts: counters("acts_total",
 			"Acts on conversations, by kind of act and outcome.", "act", "outcome"),
-		notices: counter("notices_total",
-			"Notices of a timeout that were sent to customers."),
 		driftRepairs: counter("callback_drift_repairs_total",
 			"Times that a workspace's event callback was set again because it was not as configured."),
 		sweepDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "sweep_duration_seconds",
-			Help:    "Time that a sweep over a workspace's open tasks took.",
+			Help:    "Time that a sweep over the tasks of all workspaces took.",
 			Buckets: sweepBuckets,
 		}),
-		sweepUnannounced: counter("sweep_unannounced_conversations_total",
-			"Open conversations that a sweep found and no callback had announced."),
+		sweepFound: counter("sweep_found_conversations_total",
+			"Conversations that a sweep put into the queue because the leader had no plan for them, or an overdue one."),
 
 		operations:  newBoundedLabel(maxOperations),
 		actKinds:    newBoundedLabel(maxActs),
@@ -168,7 +165,7 @@ func New(registerer prometheus.Registerer) (*Metrics, error) {
 func (m *Metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.callbacks, m.signatureFailures, m.twilioRequests, m.twilioDuration, m.twilioThrottled,
-		m.acts, m.notices, m.driftRepairs, m.sweepDuration, m.sweepUnannounced,
+		m.acts, m.driftRepairs, m.sweepDuration, m.sweepFound,
 	}
 }
 
@@ -198,17 +195,14 @@ func (m *Metrics) Act(kind, outcome string) {
 	m.acts.WithLabelValues(m.actKinds.value(kind), m.actOutcomes.value(outcome)).Inc()
 }
 
-// Notice counts a notice that was sent to a customer.
-func (m *Metrics) Notice() { m.notices.Inc() }
-
 // CallbackDriftRepaired counts a workspace callback that was set again because somebody had changed it.
 func (m *Metrics) CallbackDriftRepaired() { m.driftRepairs.Inc() }
 
-// Sweep records a finished sweep over a workspace: how long it took, and how many open conversations it found that no
-// callback had announced. The latter says how many callbacks are lost.
-func (m *Metrics) Sweep(elapsed time.Duration, unannounced int) {
+// Sweep records a finished sweep over all workspaces: how long it took, and how many conversations it put into the queue.
+// A leader that is new finds them all; later ones are those whose events other replicas have handled or nobody has.
+func (m *Metrics) Sweep(elapsed time.Duration, found int) {
 	m.sweepDuration.Observe(elapsed.Seconds())
-	m.sweepUnannounced.Add(float64(max(unannounced, 0)))
+	m.sweepFound.Add(float64(max(found, 0)))
 }
 
 func counter(name, help string) prometheus.Counter {

@@ -66,16 +66,15 @@ func TestSeries(t *testing.T) {
 	m.Act("Notice", "done")
 
 	want := map[string][]string{
-		"callbacks_total":                       {"COUNTER", "endpoint", "outcome"},
-		"signature_failures_total":              {"COUNTER", "cause"},
-		"twilio_requests_total":                 {"COUNTER", "code", "operation"},
-		"twilio_request_duration_seconds":       {"HISTOGRAM", "operation"},
-		"twilio_throttled_total":                {"COUNTER"},
-		"acts_total":                            {"COUNTER", "act", "outcome"},
-		"notices_total":                         {"COUNTER"},
-		"callback_drift_repairs_total":          {"COUNTER"},
-		"sweep_duration_seconds":                {"HISTOGRAM"},
-		"sweep_unannounced_conversations_total": {"COUNTER"},
+		"callbacks_total":                 {"COUNTER", "endpoint", "outcome"},
+		"signature_failures_total":        {"COUNTER", "cause"},
+		"twilio_requests_total":           {"COUNTER", "code", "operation"},
+		"twilio_request_duration_seconds": {"HISTOGRAM", "operation"},
+		"twilio_throttled_total":          {"COUNTER"},
+		"acts_total":                      {"COUNTER", "act", "outcome"},
+		"callback_drift_repairs_total":    {"COUNTER"},
+		"sweep_duration_seconds":          {"HISTOGRAM"},
+		"sweep_found_conversations_total": {"COUNTER"},
 	}
 	got := make(map[string][]string)
 	for name, family := range gather(t, registry) {
@@ -134,7 +133,6 @@ func TestCounts(t *testing.T) {
 	m.SignatureFailure(CauseMismatch)
 	m.Act("Notice", "done")
 	m.Act("Notice", "lost")
-	m.Notice()
 	m.CallbackDriftRepaired()
 	m.Sweep(2*time.Second, 3)
 	m.Sweep(time.Second, -1)
@@ -148,10 +146,9 @@ func TestCounts(t *testing.T) {
 		`callback_drift_repairs_total{} 1`,
 		`callbacks_total{endpoint="conversations",outcome="forbidden"} 1`,
 		`callbacks_total{endpoint="taskrouter",outcome="enqueued"} 2`,
-		`notices_total{} 1`,
 		`signature_failures_total{cause="mismatch"} 1`,
 		`sweep_duration_seconds{} 2 in 3s`,
-		`sweep_unannounced_conversations_total{} 3`,
+		`sweep_found_conversations_total{} 3`,
 		`twilio_request_duration_seconds{operation="GetTask"} 10 in 0.3s`,
 		`twilio_requests_total{code="2xx",operation="GetTask"} 2`,
 		`twilio_requests_total{code="3xx",operation="GetTask"} 1`,

@@ -1,0 +1,383 @@
+package controllers_test
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+
+	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/twiliosim"
+)
+
+// write is one kind of write of the operator's.
+type write struct {
+	path *regexp.Regexp
+	// field is in its form.
+	field string
+}
+
+func (x write) is(r *http.Request, form url.Values) bool {
+	return r.Method == http.MethodPost && x.path.MatchString(r.URL.Path) && form.Has(x.field)
+}
+
+var (
+	taskPath         = regexp.MustCompile(`/Tasks/WT\w+$`)
+	conversationPath = regexp.MustCompile(`/Conversations/CH\w+$`)
+
+	webhookWrite = write{regexp.MustCompile(`/Webhooks$`), "Configuration.Url"}
+	timerWrite   = write{conversationPath, "Timers.Inactive"}
+	claimWrite   = write{taskPath, "Attributes"}
+	noticeWrite  = write{regexp.MustCompile(`/Messages$`), "Body"}
+	channelWrite = write{regexp.MustCompile(`/Channels/UO\w+$`), "Status"}
+	taskWrite    = write{taskPath, "AssignmentStatus"}
+	closeWrite   = write{conversationPath, "State"}
+)
+
+// arming and ending are the operator's writes to a conversation that times out.
+var (
+	arming = map[string]write{"webhook": webhookWrite, "timer": timerWrite}
+	ending = map[string]write{"claim": claimWrite, "notice": noticeWrite, "channel": channelWrite, "close": closeWrite}
+)
+
+func TestAWriteThatFailsOnceIsCarriedThroughExactlyOnce(t *testing.T) {
+	faults := map[string]twiliosim.Fault{
+		"the answer is lost after the write": {Drop: twiliosim.DropAfter},
+		"the connection is reset before it":  {Drop: twiliosim.DropBefore},
+		"Twilio answers 500 without it":      {Status: http.StatusInternalServerError},
+		"Twilio answers 503 after it":        {Status: http.StatusServiceUnavailable, After: true},
+		"Twilio answers 429":                 {Status: http.StatusTooManyRequests, Code: 20429, Header: http.Header{"Retry-After": {"1"}}},
+		"a proxy answers 502 in HTML":        {Status: http.StatusBadGateway, Body: "<html>Bad gateway</html>"},
+	}
+	for how, fault := range faults {
+		for _, phase := range []map[string]write{arming, ending} {
+			for what, failing := range phase {
+				t.Run(what+": "+how, func(t *testing.T) {
+					t.Parallel()
+					w, _, _ := start(t)
+					fault := fault
+					fault.Times, fault.Match = 1, failing.is
+					w.twilio.Fail(fault)
+					started := w.conversation(w.twilio.StartConversation("sms", customer, "Hello?"))
+					w.accept(started)
+					w.eventuallyArmed(started)
+					w.pass(timeout)
+					w.eventuallyClosed(started)
+					w.Expect(w.notices(started)).To(gomega.Equal([]string{notice}), "one notice")
+					w.Expect(w.seen(started).Webhooks).To(gomega.HaveLen(1), "one webhook")
+					w.Expect(w.taskStatus(started)).To(gomega.Equal("completed"))
+				})
+			}
+		}
+	}
+}
+
+func TestTheTaskOfAPlainConversationIsCompletedAlthoughTheAnswerWasLost(t *testing.T) {
+	for how, fault := range map[string]twiliosim.Fault{
+		"after the write":  {Drop: twiliosim.DropAfter},
+		"before the write": {Drop: twiliosim.DropBefore},
+	} {
+		t.Run(how, func(t *testing.T) {
+			w, _, _ := start(t)
+			fault.Times, fault.Match = 1, taskWrite.is
+			w.twilio.Fail(fault)
+			started := w.conversation(w.twilio.StartPlainConversation("sms", customer, "Hello?"))
+			w.accept(started)
+			w.eventuallyArmed(started)
+			w.pass(timeout)
+			w.eventuallyClosed(started)
+			w.Expect(w.notices(started)).To(gomega.HaveLen(1))
+			w.Expect(w.taskStatus(started)).To(gomega.Equal("completed"))
+		})
+	}
+}
+
+func TestAnEndingThatACrashCutOffIsCarriedThroughByTheNextOperator(t *testing.T) {
+	for what, last := range ending {
+		for _, moment := range []string{"before", "after"} {
+			for _, message := range []string{notice, ""} {
+				if message == "" && what == "notice" {
+					continue
+				}
+				name := moment + " the " + what
+				if message == "" {
+					name += " of a silent ending"
+				}
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					w, crashing, _ := start(t, func(spec *v1alpha1.InactivityPolicySpec) { spec.Message = message })
+					started := w.acceptedConversation()
+
+					// From the chosen write on, nothing of the operator's reaches Twilio any more.
+					var mutex sync.Mutex
+					cut := false
+					crash := func(r *http.Request, form url.Values) bool {
+						mutex.Lock()
+						defer mutex.Unlock()
+						passes := !cut
+						if last.is(r, form) {
+							passes = passes && moment == "after"
+							cut = true
+						}
+						return passes
+					}
+					w.onRequest.Store(&crash)
+					w.pass(timeout)
+					w.eventually(promised, func() bool {
+						mutex.Lock()
+						defer mutex.Unlock()
+						return cut
+					}, "the operator has come to the write")
+					w.settle()
+					crashing.stop()
+					w.onRequest.Store(nil)
+
+					w.startOperator()
+					w.eventually(promised, func() bool { return w.seen(started).State == "closed" }, "the conversation is closed")
+					w.Expect(w.taskStatus(started)).To(gomega.BeElementOf("completed", "deleted"))
+					if message == "" {
+						w.Expect(w.seen(started).Messages).To(gomega.HaveLen(1), "nothing is said")
+					} else {
+						w.Expect(w.notices(started)).To(gomega.Equal([]string{notice}), "one notice")
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestAnAnswerAtTheWorstMomentStopsTheEnding(t *testing.T) {
+	for when, test := range map[string]struct {
+		before func() func(*http.Request, url.Values) bool
+		told   int
+	}{
+		"before the claim":             {func() func(*http.Request, url.Values) bool { return claimWrite.is }, 1},
+		"between claim and notice":     {func() func(*http.Request, url.Values) bool { return noticeWrite.is }, 1},
+		"between notice and last look": {afterNotice, 1},
+	} {
+		t.Run(when, func(t *testing.T) {
+			w, _, _ := start(t)
+			started := w.acceptedConversation()
+			var once sync.Once
+			moment := test.before()
+			answer := func(r *http.Request, form url.Values) bool {
+				if moment(r, form) {
+					once.Do(func() { w.do(w.twilio.Say(started.ConversationSID, twiliosim.Customer, "Wait, I am here!")) })
+				}
+				return true
+			}
+			w.onRequest.Store(&answer)
+			w.pass(timeout)
+			w.eventually(promised, func() bool { return len(w.seen(started).Messages) == 3 }, "notice and answer are there")
+			answered := w.clock.Now()
+			w.pass(timeout - w.clock.Since(answered) - promised)
+			w.Expect(w.taskStatus(started)).To(gomega.Equal("assigned"), "the conversation goes on")
+			w.Expect(w.seen(started).State).NotTo(gomega.Equal("closed"))
+			w.Expect(w.notices(started)).To(gomega.HaveLen(test.told))
+
+			w.pass(promised)
+			w.eventuallyClosed(started)
+			w.Expect(w.notices(started)).To(gomega.HaveLen(test.told+1), "the next silence has its own notice")
+		})
+	}
+}
+
+// afterNotice recognises the first look at the messages after the notice.
+func afterNotice() func(*http.Request, url.Values) bool {
+	sent := false
+	return func(r *http.Request, form url.Values) bool {
+		if noticeWrite.is(r, form) {
+			sent = true
+			return false
+		}
+		return sent && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/Messages")
+	}
+}
+
+func TestAttributesThatOthersWriteBetweenReadAndClaimSurvive(t *testing.T) {
+	w, _, _ := start(t)
+	started := w.acceptedConversation()
+	var once sync.Once
+	rewrite := func(r *http.Request, form url.Values) bool {
+		if claimWrite.is(r, form) && r.Header.Get("If-Match") != "" {
+			once.Do(func() { w.setAttribute(started, "disposition", "sale") })
+		}
+		return true
+	}
+	w.onRequest.Store(&rewrite)
+	w.pass(timeout)
+	w.eventuallyClosed(started)
+	w.Expect(attributesOf(t, w, started)).To(gomega.HaveKeyWithValue("disposition", "sale"))
+	w.Expect(w.notices(started)).To(gomega.HaveLen(1))
+	refused := 0
+	for _, entry := range w.writesTo("/Tasks/") {
+		if entry.Status == http.StatusPreconditionFailed {
+			refused++
+		}
+	}
+	w.Expect(refused).To(gomega.Equal(1), "the claim against the old version is refused")
+}
+
+// setAttribute has another program write into the task's attributes.
+func (w *world) setAttribute(started twiliosim.Started, key, value string) {
+	w.t.Helper()
+	task, _ := w.twilio.State().Task(started.TaskSID)
+	attributes := strings.TrimSuffix(task.Attributes, "}") + `,"` + key + `":"` + value + `"}`
+	path := w.twilioURL + "/v1/Workspaces/" + started.WorkspaceSID + "/Tasks/" + started.TaskSID
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, path, strings.NewReader(url.Values{"Attributes": {attributes}}.Encode()))
+	w.do(err)
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth(w.twilio.AccountSID(), w.twilio.AuthToken())
+	response, err := http.DefaultClient.Do(request)
+	w.do(err)
+	w.do(response.Body.Close())
+	w.Expect(response.StatusCode).To(gomega.Equal(http.StatusOK))
+}
+
+func TestANoticeThatTwilioRefusesForGoodDoesNotKeepTheConversationOpen(t *testing.T) {
+	w, _, policy := start(t)
+	w.twilio.Fail(twiliosim.Fault{Match: noticeWrite.is, Status: http.StatusBadRequest, Code: 50504, Message: "Message body is too long"})
+	started := w.acceptedConversation()
+	w.pass(timeout)
+	w.eventuallyClosed(started)
+	w.Expect(w.notices(started)).To(gomega.BeEmpty())
+	w.Expect(w.taskStatus(started)).To(gomega.Equal("completed"))
+	w.Eventually(func() []string { return w.eventReasons(policy) }).Should(gomega.ContainElement("NoticeRefused"))
+}
+
+func TestANotifyPolicyGivesUpANoticeThatTwilioRefusesForGood(t *testing.T) {
+	w, _, policy := start(t, func(spec *v1alpha1.InactivityPolicySpec) {
+		spec.OnTimeout = &v1alpha1.OnTimeout{Action: v1alpha1.ActionNotify}
+	})
+	w.twilio.Fail(twiliosim.Fault{Match: noticeWrite.is, Status: http.StatusBadRequest, Code: 50504, Message: "Message body is too long"})
+	started := w.acceptedConversation()
+	w.pass(timeout)
+	w.Eventually(func() []string { return w.eventReasons(policy) }).Should(gomega.ContainElement("NoticeRefused"))
+	w.pass(3 * timeout)
+	w.Expect(w.writesTo("/Messages")).To(gomega.HaveLen(1))
+	w.Expect(w.taskStatus(started)).To(gomega.Equal("assigned"))
+}
+
+func TestLostCallbacksCostNoConversation(t *testing.T) {
+	w, _, _ := start(t)
+	w.loseCallbacks.Store(true)
+	started := w.conversation(w.twilio.StartConversation("sms", customer, "Hello?"))
+	w.accept(started)
+	w.pass(timeout - time.Second)
+	w.Expect(w.notices(started)).To(gomega.BeEmpty())
+	w.pass(time.Second)
+	w.eventuallyClosed(started)
+	w.Expect(w.notices(started)).To(gomega.HaveLen(1))
+}
+
+func TestReplicasThatHearOfTheSameConversationsEndEachOnce(t *testing.T) {
+	w, _, _ := start(t)
+	// Neither replica knows of the other: both sweep, and both act on everything.
+	second := w.startOperator()
+	const conversations = 10
+	all := make([]twiliosim.Started, 0, conversations)
+	for i := range conversations {
+		started := w.conversation(w.twilio.StartConversation("sms", customer[:len(customer)-1]+string(rune('0'+i)), "Hello?"))
+		w.accept(started)
+		w.eventuallyArmed(started)
+		all = append(all, started)
+	}
+	// The wake-ups reach the second replica too. No time passes meanwhile: a claim must not run out.
+	var once sync.Mutex
+	repeat := func(*http.Request, url.Values) bool { return true }
+	w.onRequest.Store(&repeat)
+	w.clock.Step(timeout)
+	w.settle()
+	once.Lock()
+	for _, entry := range w.twilio.Journal() {
+		if entry.Kind == twiliosim.KindCallback && entry.Event == "onConversationStateUpdated" {
+			w.deliverAgain(entry, second)
+		}
+	}
+	once.Unlock()
+	for _, started := range all {
+		w.Eventually(func() string { return w.seen(started).State }).Should(gomega.Equal("closed"))
+		w.Expect(w.notices(started)).To(gomega.HaveLen(1))
+	}
+}
+
+// deliverAgain delivers a callback of the journal to another replica, signed for it.
+func (w *world) deliverAgain(entry twiliosim.Entry, to *replica) {
+	w.t.Helper()
+	from, err := url.Parse(entry.URL)
+	w.do(err)
+	address := to.publicURL.String() + from.Path
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, address, strings.NewReader(entry.Form.Encode()))
+	w.do(err)
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("X-Twilio-Signature", twiliosim.Signature(w.twilio.AuthToken(), address, entry.Form))
+	response, err := http.DefaultClient.Do(request)
+	w.do(err)
+	w.do(response.Body.Close())
+	w.Expect(response.StatusCode).To(gomega.Equal(http.StatusNoContent))
+}
+
+func TestARepeatedAcceptOfAConversationThatWasPutAsideWritesNothing(t *testing.T) {
+	w, r, _ := start(t)
+	started := w.acceptedConversation()
+	w.settle()
+	w.do(w.twilio.Leave(started.ConversationSID))
+	written, looked := len(w.twilio.Writes()), len(w.twilio.Journal())
+	for _, entry := range w.twilio.Journal() {
+		if entry.Kind == twiliosim.KindCallback && entry.Event == acceptEvent {
+			w.deliverAgain(entry, r)
+		}
+	}
+	w.Eventually(func() []string { return about(w, looked, started) }).ShouldNot(gomega.BeEmpty(), "the operator looks")
+	w.pass(time.Minute)
+	w.Expect(w.twilio.Writes()[written:]).To(gomega.BeEmpty())
+}
+
+func TestAForgedCallbackChangesNothing(t *testing.T) {
+	w, r, _ := start(t)
+	started := w.conversation(w.twilio.StartConversation("sms", customer, "Hello?"))
+	before := len(w.twilio.Journal())
+	for name, signature := range map[string]string{"unsigned": "", "wrongly signed": "AAAAAAAAAAAAAAAAAAAAAAAAAAA="} {
+		address := r.publicURL.String() + "/v1/taskrouter/" + started.WorkspaceSID
+		form := url.Values{"EventType": {acceptEvent}, "WorkspaceSid": {started.WorkspaceSID}, "AccountSid": {w.twilio.AccountSID()},
+			"TaskSid": {started.TaskSID}, "TaskAttributes": {`{"conversationSid":"` + started.ConversationSID + `"}`}}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(form.Encode()))
+		w.do(err)
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if signature != "" {
+			request.Header.Set("X-Twilio-Signature", signature)
+		}
+		response, err := http.DefaultClient.Do(request)
+		w.do(err)
+		w.do(response.Body.Close())
+		w.Expect(response.StatusCode).To(gomega.Equal(http.StatusForbidden), name)
+	}
+	// What was accepted for real afterwards is seen, so the operator is at work; of the forged ones nothing is.
+	control := w.conversation(w.twilio.StartConversation("sms", "+15005550009", "Hi"))
+	w.accept(control)
+	w.eventuallyArmed(control)
+	w.Expect(about(w, before, started)).NotTo(gomega.ContainElement(gomega.ContainSubstring(started.ConversationSID)))
+}
+
+func TestAnEndingUnderWayIsFinishedWhenTheOperatorIsToldToStop(t *testing.T) {
+	w, r, _ := start(t)
+	started := w.acceptedConversation()
+	var once sync.Once
+	stopped := make(chan struct{})
+	interrupt := func(request *http.Request, form url.Values) bool {
+		if noticeWrite.is(request, form) {
+			once.Do(func() { go func() { r.stop(); close(stopped) }() })
+		}
+		return true
+	}
+	w.onRequest.Store(&interrupt)
+	w.pass(timeout)
+	w.Eventually(stopped).Should(gomega.BeClosed())
+	w.Expect(w.seen(started).State).To(gomega.Equal("closed"))
+	w.Expect(w.notices(started)).To(gomega.HaveLen(1))
+}
