@@ -44,8 +44,10 @@ func (p *pass) do(ctx context.Context, decision inactivity.Decision) error {
 		err = p.finish(ctx, decision)
 	case inactivity.ActCloseConversation:
 		err = p.closeConversation(ctx)
+	case inactivity.ActLook, inactivity.ActNone:
+		fallthrough
 	default:
-		err = fmt.Errorf("unknown act %q", decision.Act)
+		err = fmt.Errorf("%q is no act", decision.Act)
 	}
 	p.account(ctx, decision, err)
 	return err
@@ -67,7 +69,27 @@ func (p *pass) account(ctx context.Context, decision inactivity.Decision, err er
 	log.FromContext(ctx).Info("Acted on the conversation", "act", decision.Act, "reason", decision.Reason,
 		"policy", p.policy.Name, "episode", decision.Claim.Episode, "idleSeconds", decision.Claim.IdleSeconds)
 	p.reconciler.Recorder.Eventf(p.owner, nil, corev1.EventTypeNormal, string(decision.Act), actionConversation,
-		"%s: conversation %s (%s)", decision.Act, p.key.ConversationSID, decision.Reason)
+		"Conversation %s: %s (%s)", p.key.ConversationSID, told(decision), decision.Reason)
+}
+
+// told says for people what an act has done.
+func told(decision inactivity.Decision) string {
+	switch decision.Act {
+	case inactivity.ActArm:
+		return fmt.Sprintf("armed, to be looked at after %s of silence", decision.Timer)
+	case inactivity.ActRearm:
+		return fmt.Sprintf("active again, to be looked at after another %s of silence", decision.Timer)
+	case inactivity.ActNotice:
+		return fmt.Sprintf("idle for %ds, the customer has been told", decision.Claim.IdleSeconds)
+	case inactivity.ActClaim:
+		return fmt.Sprintf("idle for %ds, to be ended without a notice", decision.Claim.IdleSeconds)
+	case inactivity.ActFinish:
+		return "tasks ended"
+	case inactivity.ActCloseConversation:
+		return "closed"
+	case inactivity.ActLook, inactivity.ActNone:
+	}
+	return string(decision.Act)
 }
 
 // arm gives the conversation the webhook, if it lacks it, and the timer.

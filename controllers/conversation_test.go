@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"encoding/json"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -364,6 +365,27 @@ func about(w *world, count int, started twiliosim.Started) []string {
 		}
 	}
 	return requests
+}
+
+func TestAReplicaThatDoesNotLeadServesCallbacksAndDoesNotSweep(t *testing.T) {
+	w, leader, _ := start(t)
+	address := leader.publicURL.Host
+	leader.stop()
+	w.followLeader()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+	w.do(err)
+	begun := len(w.twilio.Journal())
+	w.startOperator(func(c *operator.Config) { c.ReceiverListener, c.PublicURL = listener, leader.publicURL })
+
+	started := w.acceptedConversation()
+	w.pass(timeout)
+	w.Eventually(func() string { return w.seen(started).State }).Should(gomega.Equal("closed"))
+	w.Expect(w.notices(started)).To(gomega.HaveLen(1))
+	for _, entry := range w.twilio.Journal()[begun:] {
+		if strings.HasSuffix(entry.Path, "/Tasks") && !entry.Query.Has("EvaluateTaskAttributes") {
+			t.Errorf("a follower has swept: %s %v", entry.Path, entry.Query)
+		}
+	}
 }
 
 func TestAtRestNothingIsWritten(t *testing.T) {

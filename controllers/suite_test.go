@@ -20,6 +20,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -54,6 +55,7 @@ const (
 	foreignURL  = "https://someone.example.com/events"
 	flexName    = "Flex Task Assignment"
 	acceptEvent = "reservation.accepted"
+	leaseName   = "leader"
 )
 
 var (
@@ -101,6 +103,8 @@ type world struct {
 	onRequest atomic.Pointer[func(r *http.Request, form url.Values) bool]
 	// loseCallbacks makes every callback of Twilio's get lost.
 	loseCallbacks atomic.Bool
+	// follow makes operators that are started follow a leader that somebody else is.
+	follow bool
 }
 
 // newWorld makes a world without an operator.
@@ -188,6 +192,9 @@ func (w *world) startOperator(change ...func(*operator.Config)) *replica {
 		_ = listener.Close()
 	}
 	mgr, err := ctrl.NewManager(apiServer, ctrl.Options{
+		LeaderElection:          w.follow,
+		LeaderElectionID:        leaseName,
+		LeaderElectionNamespace: w.namespace,
 		Scheme:                  scheme,
 		Cache:                   cache.Options{DefaultNamespaces: map[string]cache.Config{w.namespace: {}}},
 		Client:                  client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
@@ -225,6 +232,19 @@ func (w *world) startOperator(change ...func(*operator.Config)) *replica {
 	}
 	w.replicas = append(w.replicas, r)
 	return r
+}
+
+// followLeader makes every operator that is started from now on follow: somebody else holds the lease.
+func (w *world) followLeader() {
+	w.t.Helper()
+	now := metav1.NowMicro()
+	w.create(&coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: leaseName},
+		Spec: coordinationv1.LeaseSpec{
+			HolderIdentity: new("somebody"), LeaseDurationSeconds: new(int32(3600)), AcquireTime: &now, RenewTime: &now,
+		},
+	})
+	w.follow = true
 }
 
 // createSecret makes the Secret with the account's credentials.

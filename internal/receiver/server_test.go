@@ -82,7 +82,7 @@ func (f *fixture) serve(t *testing.T) *serving {
 	synctest.Wait()
 	t.Cleanup(func() {
 		cancel()
-		_ = <-s.ended // What it ended with is for the test to judge.
+		<-s.ended //nolint:errcheck // what it ended with is for the test to judge
 	})
 	return s
 }

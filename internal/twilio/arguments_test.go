@@ -160,7 +160,7 @@ func TestAnAnswerThatIsNotTheResourceIsNoAnswer(t *testing.T) {
 		"timers that are no object":  {`{"sid":"` + conversation + `","timers":"PT1M"}`, getConversation, false},
 		"a created message, no sid":  {"{}", createMessage, true},
 		"a created message, no json": {"<html>", createMessage, true},
-		"a list without meta": {`{"webhooks":[]}`, func(ctx context.Context, c *Client) error {
+		"an object that is no list": {"{}", func(ctx context.Context, c *Client) error {
 			_, err := c.ListWebhooks(ctx, conversation)
 			return err
 		}, false},
@@ -184,6 +184,15 @@ func TestAnAnswerThatIsNotTheResourceIsNoAnswer(t *testing.T) {
 				t.Errorf("OutcomeUnknown = %t, want %t; IsRefused = %t, want false", OutcomeUnknown(err), tc.unknown, IsRefused(err))
 			}
 		})
+	}
+}
+
+func TestAListWithoutMetaIsOnePage(t *testing.T) {
+	t.Parallel()
+	server := serve(t, reply{body: `{"webhooks":[]}`})
+	webhooks, err := testClient(t, server.URL).ListWebhooks(t.Context(), conversation)
+	if err != nil || len(webhooks) != 0 {
+		t.Errorf("ListWebhooks = %v, %v, want an empty list", webhooks, err)
 	}
 }
 

@@ -9,8 +9,7 @@ import (
 // listAll reads the pages of a list until there are no more, or until limit items (0: all of them). The lists of the
 // generated services are not used: they run goroutines that nobody can stop, and follow next_page_url to any host.
 //
-// read fetches one page with the exchange it is given and returns its items, its next_page_url, and the meta.key that
-// every page has.
+// read fetches one page with the exchange it is given and returns its items, its next_page_url, and its meta.key.
 func listAll[T any](ctx context.Context, c *Client, op operation, limit int, read func(*exchange) (items []T, next *string, key string, err error)) ([]T, error) {
 	var all []T
 	seen := make(map[string]struct{})
@@ -22,8 +21,8 @@ func listAll[T any](ctx context.Context, c *Client, op operation, limit int, rea
 		if err != nil {
 			return nil, x.end(err)
 		}
-		// "{}" from something in between must not pass for an empty list.
-		if key == "" {
+		// "{}" from something in between must not pass for an empty list. A list without meta is one page.
+		if key == "" && items == nil {
 			return nil, x.badAnswer("it is not a list")
 		}
 		all = append(all, items...)

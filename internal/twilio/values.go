@@ -11,8 +11,11 @@ func value[T any](p *T) T {
 	return *p
 }
 
-// convert maps the items of a page.
+// convert maps the items of a page; nil, where the page had no such list at all, stays nil.
 func convert[R, T any](items []R, to func(*R) T) []T {
+	if items == nil {
+		return nil
+	}
 	out := make([]T, 0, len(items))
 	for i := range items {
 		out = append(out, to(&items[i]))

@@ -20,7 +20,7 @@ const assetsVariable = "KUBEBUILDER_ASSETS"
 func Start() (config *rest.Config, stop func() error, err error) {
 	if os.Getenv(assetsVariable) == "" {
 		return nil, nil, errors.New("starting the test API server: " + assetsVariable + " is not set: run make test, or export " +
-			assetsVariable + `="$(make --silent controlplane)"`)
+			assetsVariable + `="$(go run -C hack/controlplane .)"`)
 	}
 	_, here, _, ok := runtime.Caller(0)
 	if !ok {
