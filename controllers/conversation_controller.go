@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -190,6 +191,9 @@ func (r *ConversationReconciler) begin(ctx context.Context, key ConversationKey)
 	if err != nil {
 		return nil, err
 	}
+	// Naming a workspace in spec is no claim to it: only a policy whose credentials have found it counts, so that one
+	// team's policy cannot take another team's workspace out of force.
+	policies = slices.DeleteFunc(policies, func(policy v1alpha1.InactivityPolicy) bool { return policy.Status.Workspace == nil })
 	owner := inactivity.Owner(policies)
 	if owner == nil || owner.Status.EffectiveSince == nil || owner.Spec.Suspend {
 		return nil, nil

@@ -367,6 +367,23 @@ func about(w *world, count int, started twiliosim.Started) []string {
 	return requests
 }
 
+func TestAPolicyThatOnlyNamesAWorkspaceDoesNotTakeItOutOfForce(t *testing.T) {
+	w := newWorld(t)
+	w.startOperator()
+	// Another team's policy is older, and names the workspace; its account has no such workspace.
+	stranger := w.policy("a-stranger", func(spec *v1alpha1.InactivityPolicySpec) {
+		spec.CredentialsSecretRef.Name = "strange"
+		spec.Workspace = v1alpha1.WorkspaceReference{SID: w.twilio.WorkspaceSID()}
+	})
+	w.create(stranger)
+	w.eventuallyCondition(stranger, v1alpha1.ConditionReady, "False/SecretNotFound")
+	w.inForce()
+	started := w.acceptedConversation()
+	w.pass(timeout)
+	w.eventuallyClosed(started)
+	w.Expect(w.notices(started)).To(gomega.HaveLen(1))
+}
+
 func TestAReplicaThatDoesNotLeadServesCallbacksAndDoesNotSweep(t *testing.T) {
 	w, leader, _ := start(t)
 	address := leader.publicURL.Host
