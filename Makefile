@@ -48,10 +48,11 @@ build: ## Build bin/manager and bin/twilio-simulator.
 	$(BUILD) -o $(BIN)/twilio-simulator ./cmd/twilio-simulator
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate deepcopy code, the CRD and the RBAC role from the Go types and markers.
+generate: $(CONTROLLER_GEN) ## Generate deepcopy code, the CRD, the RBAC role and the API reference.
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./controllers/... output:rbac:artifacts:config=config/rbac
+	go run ./hack/apidocs
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code and sort its imports.

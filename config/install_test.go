@@ -161,10 +161,10 @@ func TestReferencesResolve(t *testing.T) {
 	}
 }
 
-// The grace period must outlast the drain: the manager gives itself 45 seconds.
+// The grace period must outlast the drain: the manager gives itself 50 seconds.
 func TestPodOutlivesItsDrain(t *testing.T) {
 	deployment := one[appsv1.Deployment](t, render(t, "default"), "Deployment", "manager")
-	const drain = 45
+	const drain = 50
 	if grace := ptr.Deref(deployment.Spec.Template.Spec.TerminationGracePeriodSeconds, 0); grace <= drain {
 		t.Errorf("terminationGracePeriodSeconds is %d, want more than %d", grace, drain)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -26,9 +27,15 @@ const (
 	outcomeDone               = "done"
 	outcomeOvertaken          = "overtaken"
 	outcomeFailed             = "failed"
-	outcomeNoticeRefused      = "refused"
+	outcomeRefused            = "refused"
 	maxClaimImpossibleMessage = "Conversation %s cannot be ended: the attributes of task %s leave no room for the operator's entry; shorten them"
 )
+
+// codesConflict say that the conversation was changed by somebody else at the same time.
+var codesConflict = []int{50349, 50391}
+
+// errNoticeRefused says that the notice was refused for good, and that this is recorded on the task.
+var errNoticeRefused = errors.New("notice refused")
 
 // do does one act, counts it, and records it on the policy.
 func (p *pass) do(ctx context.Context, decision inactivity.Decision) error {
@@ -50,6 +57,9 @@ func (p *pass) do(ctx context.Context, decision inactivity.Decision) error {
 		err = fmt.Errorf("%q is no act", decision.Act)
 	}
 	p.account(ctx, decision, err)
+	if errors.Is(err, errNoticeRefused) {
+		return nil
+	}
 	return err
 }
 
@@ -57,19 +67,37 @@ func (p *pass) do(ctx context.Context, decision inactivity.Decision) error {
 func (p *pass) account(ctx context.Context, decision inactivity.Decision, err error) {
 	outcome := outcomeDone
 	switch {
+	case errors.Is(err, errNoticeRefused):
+		outcome = outcomeRefused
 	case errors.Is(err, errLookAgain):
 		outcome = outcomeOvertaken
 	case err != nil:
 		outcome = outcomeFailed
 	}
 	p.reconciler.Acts(string(decision.Act), outcome)
-	if err != nil {
+	if err != nil && outcome != outcomeRefused {
 		return
 	}
-	log.FromContext(ctx).Info("Acted on the conversation", "act", decision.Act, "reason", decision.Reason,
-		"policy", p.policy.Name, "episode", decision.Claim.Episode, "idleSeconds", decision.Claim.IdleSeconds)
+	claim := p.claimed()
+	log.FromContext(ctx).Info("Acted on the conversation", "act", decision.Act, "outcome", outcome, "reason", decision.Reason,
+		"policy", p.policy.Name, "episode", claim.Episode, "idleSeconds", claim.IdleSeconds)
+	if outcome == outcomeRefused {
+		p.warn(reasonNoticeRefused, fmt.Sprintf("Conversation %s: the notice was not sent, because Twilio refuses it: %s", p.key.ConversationSID, err))
+		return
+	}
 	p.reconciler.Recorder.Eventf(p.owner, nil, corev1.EventTypeNormal, string(decision.Act), actionConversation,
 		"Conversation %s: %s (%s)", p.key.ConversationSID, told(decision), decision.Reason)
+}
+
+// claimed is the newest claim that the pass has written or found.
+func (p *pass) claimed() inactivity.Claim {
+	var newest inactivity.Claim
+	for _, task := range p.snapshot.Tasks {
+		if claim := task.Attributes.Claim; claim != nil && claim.At.After(newest.At) {
+			newest = *claim
+		}
+	}
+	return newest
 }
 
 // told says for people what an act has done.
@@ -177,17 +205,25 @@ func (p *pass) notice(ctx context.Context, decision inactivity.Decision) error {
 		return nil
 	case twilio.HasCode(err, codeConversationClosed) || twilio.IsNotFound(err):
 		return errLookAgain
-	case !twilio.IsRefused(err) || twilio.IsThrottled(err) || twilio.IsUnauthorized(err):
+	case !refusedForGood(err):
 		return fmt.Errorf("sending the notice: %w", err)
 	}
-	p.reconciler.Acts(string(inactivity.ActNotice), outcomeNoticeRefused)
-	p.warn(reasonNoticeRefused, fmt.Sprintf("Conversation %s is ended without the notice, which Twilio has refused: %s",
-		p.key.ConversationSID, err))
 	decision.Claim.Step = inactivity.StepFinish
 	if p.policy.Action == v1alpha1.ActionNotify {
 		decision.Claim.Step = inactivity.StepRefused
 	}
-	return p.claim(ctx, decision)
+	if claimErr := p.claim(ctx, decision); claimErr != nil {
+		return claimErr
+	}
+	return fmt.Errorf("%w: %w", errNoticeRefused, err)
+}
+
+// refusedForGood reports whether Twilio itself has refused the message as it is, so that the same message will be refused
+// again: not what something in between has answered, nor a conflict with another change of the conversation.
+func refusedForGood(err error) bool {
+	var refused *twilio.Error
+	return errors.As(err, &refused) && refused.Status == http.StatusBadRequest && refused.Code != 0 && !refused.Foreign &&
+		!twilio.HasCode(err, codesConflict...)
 }
 
 // lookAtMessagesAgain makes the next decision read the messages anew: an answer that slipped in must stop the ending.

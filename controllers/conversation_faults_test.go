@@ -52,6 +52,8 @@ func TestAWriteThatFailsOnceIsCarriedThroughExactlyOnce(t *testing.T) {
 		"Twilio answers 500 without it":      {Status: http.StatusInternalServerError},
 		"Twilio answers 503 after it":        {Status: http.StatusServiceUnavailable, After: true},
 		"Twilio answers 429":                 {Status: http.StatusTooManyRequests, Code: 20429, Header: http.Header{"Retry-After": {"1"}}},
+		"a proxy answers 400 in HTML":        {Status: http.StatusBadRequest, Body: "<html>Bad request</html>"},
+		"somebody else changes it meanwhile": {Status: http.StatusConflict, Code: 50391},
 		"a proxy answers 502 in HTML":        {Status: http.StatusBadGateway, Body: "<html>Bad gateway</html>"},
 	}
 	for how, fault := range faults {

@@ -13,6 +13,15 @@ if [ -z "$public_url" ]; then
 	exit 2
 fi
 
+# An image is NAME@DIGEST, NAME:TAG or NAME; a colon before the last slash belongs to the registry's port.
+case $image in
+*@*) name=${image%%@*} version="digest: ${image#*@}" ;;
+*) case ${image##*/} in
+	*:*) name=${image%:*} version="newTag: \"${image##*:}\"" ;;
+	*) name=$image version='newTag: latest' ;;
+	esac ;;
+esac
+
 mkdir -p "$dir"
 cat >"$dir/kustomization.yaml" <<EOF
 apiVersion: kustomize.config.k8s.io/v1beta1
@@ -21,8 +30,8 @@ resources:
   - ../../config/default
 images:
   - name: ghcr.io/flexops-dev/inactivity-operator
-    newName: ${image%:*}
-    newTag: "${image##*:}"
+    newName: $name
+    $version
 configMapGenerator:
   - name: settings
     namespace: inactivity-operator-system

@@ -50,6 +50,7 @@ generated_up_to_date() {
 	diff -u api/v1alpha1/zz_generated.deepcopy.go "$tmp/api/zz_generated.deepcopy.go" || same=1
 	diff -ru config/crd/bases "$tmp/crd" || same=1
 	diff -u config/rbac/role.yaml "$tmp/rbac/role.yaml" || same=1
+	go run ./hack/apidocs -crds "$tmp/crd" -check || same=1
 	return $same
 }
 

@@ -100,7 +100,8 @@ type OnTimeout struct {
 	// +optional
 	Action TimeoutAction `json:"action,omitempty"`
 
-	// reason is recorded on the completed task. Absent: "Inactivity timeout".
+	// reason is recorded on the task: in its attribute inactivityPolicy, and as the Reason of a task that the operator
+	// completes itself. Flex completes the tasks of an interaction, and gives them no Reason. Absent: "Inactivity timeout".
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +optional

@@ -56,6 +56,8 @@ type Claim struct {
 	At      time.Time `json:"at"`
 	// IdleSeconds is how long the conversation had been idle.
 	IdleSeconds int64 `json:"idleSeconds"`
+	// Reason is the policy's reason. Flex completes the tasks of an interaction without one, so it is recorded here too.
+	Reason string `json:"reason,omitempty"`
 }
 
 // IdleSince is when the episode began that the claim is for.

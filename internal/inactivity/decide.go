@@ -165,6 +165,7 @@ func decideFirstStep(policy Policy, snapshot Snapshot, newest Task, episode epis
 		Episode:     episode.id,
 		At:          snapshot.Now,
 		IdleSeconds: int64(snapshot.Now.Sub(episode.at) / time.Second),
+		Reason:      policy.Reason,
 	}}
 	if policy.Message == "" {
 		first.Act, first.Claim.Step = ActClaim, StepFinish

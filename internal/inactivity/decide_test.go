@@ -132,7 +132,7 @@ func TestDecide(t *testing.T) {
 	accepted := task("WT1", TaskAssigned, acceptedAt(1))
 	foreign := []string{"https://a/", "https://b/", "https://c/", "https://d/", "https://e/"}
 	claim := func(step Step, episode string, now, since float64) Claim {
-		return Claim{Policy: "team/plain", Step: step, Episode: episode, At: at(now), IdleSeconds: int64((now - since) * 60)}
+		return Claim{Policy: "team/plain", Step: step, Episode: episode, At: at(now), IdleSeconds: int64((now - since) * 60), Reason: DefaultReason}
 	}
 
 	for sentence, test := range map[string]struct {
