@@ -54,7 +54,7 @@ func (s *Simulator) taskJSON(r *request, t *task) taskJSON {
 		AccountSID:           s.accountSID,
 		Age:                  t.age(s.now),
 		AssignmentStatus:     t.status,
-		Attributes:           &t.attributes,
+		Attributes:           new(t.attributes),
 		Addons:               "{}",
 		DateCreated:          wireTime(t.created),
 		DateUpdated:          wireTime(t.updated),
