@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -186,6 +187,11 @@ func (p *pass) notice(ctx context.Context, decision inactivity.Decision) error {
 	if err := p.claim(ctx, decision); err != nil {
 		return err
 	}
+	if decision.TakeOver {
+		if err := p.stillUnsent(ctx, decision); err != nil {
+			return err
+		}
+	}
 	attributes, err := inactivity.Marker{
 		Policy:    p.policy.Name,
 		Step:      inactivity.StepNotice,
@@ -202,6 +208,9 @@ func (p *pass) notice(ctx context.Context, decision inactivity.Decision) error {
 	switch {
 	case err == nil:
 		p.lookAtMessagesAgain()
+		if p.policy.Action == v1alpha1.ActionNotify && p.policy.WebhookURL != "" {
+			return p.goOn(ctx)
+		}
 		return nil
 	case twilio.HasCode(err, codeConversationClosed) || twilio.IsNotFound(err):
 		return errLookAgain
@@ -216,6 +225,35 @@ func (p *pass) notice(ctx context.Context, decision inactivity.Decision) error {
 		return claimErr
 	}
 	return fmt.Errorf("%w: %w", errNoticeRefused, err)
+}
+
+// stillUnsent looks at the messages once more before a step that somebody else has claimed before is done: what the other
+// one sent may have come to light only since they were read.
+func (p *pass) stillUnsent(ctx context.Context, decision inactivity.Decision) error {
+	if err := p.readMessages(ctx, newestMessages); err != nil {
+		return err
+	}
+	unclaimed := p.snapshot
+	unclaimed.Tasks = slices.Clone(unclaimed.Tasks)
+	for i := range unclaimed.Tasks {
+		unclaimed.Tasks[i].Attributes.Claim = nil
+	}
+	if again := inactivity.Decide(p.policy, unclaimed); again.Act != inactivity.ActNotice || again.Claim.Episode != decision.Claim.Episode {
+		return errLookAgain
+	}
+	return nil
+}
+
+// goOn keeps a conversation going after a notice that ends nothing: active, and with its whole timer, whatever the notice
+// has done to either.
+func (p *pass) goOn(ctx context.Context) error {
+	_, err := p.client.UpdateConversation(ctx, p.key.ConversationSID, twilio.ConversationUpdate{
+		State: string(inactivity.ConversationActive), InactiveTimer: inactivity.ISO8601(p.policy.Timeout),
+	})
+	if err != nil && !twilio.IsNotFound(err) && !twilio.HasCode(err, codeConversationClosed) {
+		return fmt.Errorf("setting the inactivity timer after the notice: %w", err)
+	}
+	return nil
 }
 
 // refusedForGood reports whether Twilio itself has refused the message as it is, so that the same message will be refused

@@ -43,6 +43,9 @@ const (
 	// soon is how near a next look has to be for every replica to ask for it; later ones are the leader's to ask for.
 	soon = time.Minute
 
+	// maxBackOff is how long a conversation that keeps failing waits at most.
+	maxBackOff = 2 * time.Minute
+
 	// sweepPriority lets events overtake what the sweep has found.
 	sweepPriority = -100
 )
@@ -97,7 +100,7 @@ func (r *ConversationReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		MaxConcurrentReconciles: r.MaxConcurrent,
 		UsePriorityQueue:        new(true),
 		RateLimiter: jittered[ConversationKey]{
-			workqueue.NewTypedItemExponentialFailureRateLimiter[ConversationKey](time.Second, 5*time.Minute)},
+			workqueue.NewTypedItemExponentialFailureRateLimiter[ConversationKey](time.Second, maxBackOff)},
 	}
 	options.DefaultFromConfig(mgr.GetControllerOptions())
 	options.Logger = mgr.GetLogger()
@@ -191,11 +194,8 @@ func (r *ConversationReconciler) begin(ctx context.Context, key ConversationKey)
 	if err != nil {
 		return nil, err
 	}
-	// Naming a workspace in spec is no claim to it: only a policy whose credentials have found it counts, so that one
-	// team's policy cannot take another team's workspace out of force.
-	policies = slices.DeleteFunc(policies, func(policy v1alpha1.InactivityPolicy) bool { return policy.Status.Workspace == nil })
-	owner := inactivity.Owner(policies)
-	if owner == nil || owner.Status.EffectiveSince == nil || owner.Spec.Suspend {
+	owner := ownerOf(policies)
+	if owner == nil {
 		return nil, nil
 	}
 	webhookURL := ""
@@ -208,21 +208,34 @@ func (r *ConversationReconciler) begin(ctx context.Context, key ConversationKey)
 		log.FromContext(ctx).V(1).Info("Leaving the conversation alone: its policy cannot be read", "reason", err.Error())
 		return nil, nil
 	}
-	client, err := r.clientFor(ctx, owner)
+	if policy.Suspended || policy.EffectiveSince.IsZero() {
+		return nil, nil
+	}
+	client, err := r.clientFor(owner)
 	if err != nil {
 		return nil, err
 	}
 	return &pass{reconciler: r, key: key, owner: owner, policy: policy, client: client}, nil
 }
 
-func (r *ConversationReconciler) clientFor(ctx context.Context, policy *v1alpha1.InactivityPolicy) (TwilioClient, error) {
+// ownerOf is the policy that owns the workspace that all the policies name. Naming a workspace in spec is no claim to it:
+// only a policy whose credentials have found it counts, so that one team's policy cannot take another team's workspace
+// out of force.
+func ownerOf(policies []v1alpha1.InactivityPolicy) *v1alpha1.InactivityPolicy {
+	return inactivity.Owner(slices.DeleteFunc(policies, func(policy v1alpha1.InactivityPolicy) bool { return policy.Status.Workspace == nil }))
+}
+
+// clientFor is a client with the policy's credentials, as they were last read. They must be those of the account that
+// the workspace was found in.
+func (r *ConversationReconciler) clientFor(policy *v1alpha1.InactivityPolicy) (TwilioClient, error) {
 	name := types.NamespacedName{Namespace: policy.Namespace, Name: policy.Spec.CredentialsSecretRef.Name}
 	known, found := r.Credentials.Get(name)
-	if !found {
-		var err error
-		if known, err = r.Credentials.Refresh(ctx, name); err != nil {
-			return nil, fmt.Errorf("reading the credentials of policy %s/%s: %w", policy.Namespace, policy.Name, err)
-		}
+	switch {
+	case !found:
+		r.Credentials.RefreshSoon(name)
+		return nil, fmt.Errorf("secret %s of policy %s/%s has no credentials", name, policy.Namespace, policy.Name)
+	case known.AccountSID() != policy.Status.Workspace.AccountSID:
+		return nil, fmt.Errorf("secret %s of policy %s/%s is of another account than its workspace", name, policy.Namespace, policy.Name)
 	}
 	client, err := r.Twilio(known.Twilio)
 	if err != nil {
@@ -265,9 +278,25 @@ func (r *ConversationReconciler) until(moment time.Time) time.Duration {
 	return max(moment.Sub(r.Clock.Now()), time.Second)
 }
 
-// afterError decides about the next attempt: when Twilio has said when, then; otherwise with back-off.
+// afterError decides about the next attempt: when Twilio has said when, then; otherwise with back-off. The plan keeps the
+// sweep from looking before that.
 func (r *ConversationReconciler) afterError(ctx context.Context, pass *pass, err error) (reconcile.Result, error) {
-	if wait, told := twilio.RetryAfter(err); told {
+	if pass.accepted != nil {
+		r.acceptances.giveBack(pass.key, *pass.accepted)
+	}
+	wait, told := twilio.RetryAfter(err)
+	if !told {
+		wait = maxBackOff
+	}
+	if r.isLeader() {
+		r.plans.put(pass.key, plan{
+			policy:     client.ObjectKeyFromObject(pass.owner),
+			generation: pass.owner.Generation,
+			lookAt:     r.Clock.Now().Add(wait + r.Slack),
+			failed:     true,
+		})
+	}
+	if told {
 		log.FromContext(ctx).Info("Waiting as long as Twilio has asked", "wait", wait.String(), "reason", err.Error())
 		return reconcile.Result{RequeueAfter: withJitter(wait)}, nil
 	}

@@ -9,9 +9,10 @@ import (
 	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
 )
 
-// acceptanceFresh is how old an accept may be for its event to count as an observation. A replayed or late event is
-// older, and the conversation is then observed in full before anything is written to it.
-const acceptanceFresh = time.Minute
+// acceptanceFresh is how old an accept may be for its event to count as an observation: Twilio delivers within a second
+// as a rule. A replayed or late event is older, and the conversation is then observed in full before anything is written
+// to it. So it is where the replica's clock is further off than this from Twilio's.
+const acceptanceFresh = 15 * time.Second
 
 // acceptances are accepts that events have announced and that were not acted on yet, by conversation. Each is handed
 // out once: an event that is delivered again finds its reservation in seen, and counts as a wake-up only.
@@ -38,6 +39,15 @@ func (a *acceptances) put(key ConversationKey, accepted inactivity.Acceptance, n
 	}
 	a.seen[accepted.ReservationSID] = now
 	a.waiting[key] = accepted
+}
+
+// giveBack keeps an accept that was taken for the next attempt, when the one it was taken for has failed.
+func (a *acceptances) giveBack(key ConversationKey, accepted inactivity.Acceptance) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	if _, newer := a.waiting[key]; !newer {
+		a.waiting[key] = accepted
+	}
 }
 
 // prune forgets, once in a while, what is too old to be handed out or to be repeated as fresh.
@@ -78,6 +88,8 @@ type plan struct {
 	lookAt time.Time
 	due    bool
 	held   bool
+	// failed says that the last look failed, and lookAt when the sweep may ask for another.
+	failed bool
 }
 
 // plans are the leader's plans by conversation. They are a cache: a new leader begins with none, and its first sweep

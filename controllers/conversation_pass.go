@@ -34,6 +34,8 @@ type pass struct {
 	client     TwilioClient
 	clock      twilio.ServerTime
 	snapshot   inactivity.Snapshot
+	// accepted is the accept that the pass was begun for, nil if it was another wake-up.
+	accepted *inactivity.Acceptance
 	// seenAt is the replica's clock just before snapshot.Now, so that a wait can be reckoned by it.
 	seenAt time.Time
 }
@@ -59,6 +61,9 @@ func (p *pass) run(ctx context.Context) (inactivity.Decision, error) {
 		switch {
 		case errors.Is(err, errLookAgain):
 			err = p.startOver(ctx)
+		case errors.Is(err, inactivity.ErrNoRoom):
+			// The warning has said so; it may be shortened.
+			return inactivity.Decision{Act: inactivity.ActNone, Due: true, Next: p.snapshot.Now.Add(p.policy.Timeout)}, nil
 		case err == nil && (decision.Act == inactivity.ActArm || decision.Act == inactivity.ActRearm) && p.isActive():
 			return decision, nil
 		}
@@ -71,10 +76,11 @@ func (p *pass) run(ctx context.Context) (inactivity.Decision, error) {
 
 // start takes the first look: at what an event has just said, if one did, and at the tasks otherwise.
 func (p *pass) start(ctx context.Context) error {
-	accepted := p.reconciler.acceptances.take(p.key, p.reconciler.Clock.Now())
-	if accepted == nil {
+	p.accepted = p.reconciler.acceptances.take(p.key, p.reconciler.Clock.Now())
+	if p.accepted == nil {
 		return p.startOver(ctx)
 	}
+	accepted := p.accepted
 	attributes, err := inactivity.ParseTaskAttributes(accepted.Attributes)
 	if err != nil {
 		return p.startOver(ctx)

@@ -2,18 +2,15 @@ package controllers
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
 	"github.com/flexops-dev/inactivity-operator/internal/callback"
-	"github.com/flexops-dev/inactivity-operator/internal/index"
 	"github.com/flexops-dev/inactivity-operator/internal/twilio"
 )
 
@@ -22,6 +19,10 @@ const (
 	// (https://www.twilio.com/docs/taskrouter/api/event/reference).
 	eventReservationAccepted = "reservation.accepted"
 
+	// shownURLLength is how much of an address a message shows: two of them, and what there is to say about them, fit
+	// into an event.
+	shownURLLength = 256
+
 	actionCallback         = "ConfigureCallback"
 	eventCallbackSet       = "CallbackSet"
 	eventCallbackRepaired  = "CallbackRepaired"
@@ -29,52 +30,6 @@ const (
 	eventCallbackLeft      = "CallbackLeft"
 	eventCallbackAbandoned = "CallbackNotRestored"
 )
-
-// previousCallback is what a workspace's callback was before the operator took it over. It is kept in an annotation of
-// every policy of the workspace, because status may be wiped and the first policy may go before the others.
-type previousCallback struct {
-	WorkspaceSID string `json:"workspaceSid"`
-	URL          string `json:"url"`
-	Filter       string `json:"filter"`
-	// Applied is the URL that the operator has set, by which it is recognised after the public URL has changed.
-	Applied string `json:"applied"`
-}
-
-// readPrevious reads a policy's record; nil when it has none, or one that cannot be read.
-func readPrevious(policy *v1alpha1.InactivityPolicy) *previousCallback {
-	var record previousCallback
-	text, found := policy.Annotations[v1alpha1.AnnotationPreviousCallback]
-	if !found || json.Unmarshal([]byte(text), &record) != nil || record.WorkspaceSID == "" {
-		return nil
-	}
-	return &record
-}
-
-// writePrevious writes a policy's record, or removes it when record is nil.
-func (r *InactivityPolicyReconciler) writePrevious(ctx context.Context, policy *v1alpha1.InactivityPolicy, record *previousCallback) error {
-	changed := policy.DeepCopy()
-	delete(changed.Annotations, v1alpha1.AnnotationPreviousCallback)
-	if record != nil {
-		text, err := json.Marshal(record)
-		if err != nil {
-			return fmt.Errorf("encoding the previous callback of workspace %s: %w", record.WorkspaceSID, err)
-		}
-		if changed.Annotations == nil {
-			changed.Annotations = map[string]string{}
-		}
-		changed.Annotations[v1alpha1.AnnotationPreviousCallback] = string(text)
-	}
-	if changed.Annotations[v1alpha1.AnnotationPreviousCallback] == policy.Annotations[v1alpha1.AnnotationPreviousCallback] {
-		return nil
-	}
-	status := policy.Status
-	if err := r.Client.Patch(ctx, changed, client.MergeFrom(policy)); err != nil {
-		return fmt.Errorf("recording the previous callback on policy %s/%s: %w", policy.Namespace, policy.Name, err)
-	}
-	*policy = *changed
-	policy.Status = status
-	return nil
-}
 
 // configureCallback makes the workspace call the operator: observe, compare, and write on a difference.
 func (r *InactivityPolicyReconciler) configureCallback(ctx context.Context, scope *scope) *problem {
@@ -94,19 +49,21 @@ func (r *InactivityPolicyReconciler) configureCallback(ctx context.Context, scop
 	}
 
 	wanted := callback.WorkspaceCallbackURL(r.PublicURL, workspace.SID)
-	ours := isOurs(workspace.EventCallbackURL, wanted, record)
+	siblings, err := r.siblings(ctx, policy, workspace.SID)
+	if err != nil {
+		return unrecorded(err)
+	}
+	ours := isOurs(workspace.EventCallbackURL, wanted, workspace.SID, record, siblings)
 	if !ours && workspace.EventCallbackURL != "" && !policy.ReplacesCallback() {
 		return &problem{class: terminal, reason: v1alpha1.ReasonCallbackInUse, cause: fmt.Errorf("callback of workspace %s in use", workspace.SID),
 			message: fmt.Sprintf("Workspace %s already calls %s: remove that callback in TaskRouter, or set spec.callback.onConflict to Replace", workspace.SID, shownURL(workspace.EventCallbackURL))}
 	}
-	record, err := r.recordFor(ctx, scope, record, ours)
+	record, err = r.recordFor(ctx, scope, record, siblings, wanted, ours)
 	if err == nil {
-		record.Applied = wanted
 		err = r.writePrevious(ctx, policy, record)
 	}
 	if err != nil {
-		return &problem{class: transient, reason: v1alpha1.ReasonProgressing, cause: err,
-			message: "The previous callback could not be recorded; it is tried again"}
+		return unrecorded(err)
 	}
 	if problem := r.writeCallback(ctx, scope, wanted, ours); problem != nil {
 		return problem
@@ -116,36 +73,11 @@ func (r *InactivityPolicyReconciler) configureCallback(ctx context.Context, scop
 	return nil
 }
 
-// recordFor returns the record of what the workspace's callback was. A slot that is the operator's already was recorded
-// by another policy of the workspace; if none has the record, it is lost, and the slot counts as having been empty.
-func (r *InactivityPolicyReconciler) recordFor(ctx context.Context, scope *scope, record *previousCallback, ours bool) (*previousCallback, error) {
-	workspace := scope.workspace
-	observed := &previousCallback{WorkspaceSID: workspace.SID, URL: workspace.EventCallbackURL, Filter: workspace.EventsFilter}
-	switch {
-	case ours && record != nil, record != nil && workspace.EventCallbackURL == "":
-		return record, nil
-	}
-	siblings, err := r.siblings(ctx, scope.policy, workspace.SID)
-	if err != nil {
-		return nil, err
-	}
-	for i := range siblings {
-		kept := readPrevious(&siblings[i])
-		switch {
-		case kept == nil || kept.WorkspaceSID != workspace.SID:
-		case !ours && workspace.EventCallbackURL != "":
-			// Somebody has put another callback in the place of the operator's: that is what has to come back now.
-			if err := r.writePrevious(ctx, &siblings[i], observed); err != nil {
-				return nil, err
-			}
-		default:
-			return kept, nil
-		}
-	}
-	if ours {
-		return &previousCallback{WorkspaceSID: workspace.SID}, nil
-	}
-	return observed, nil
+// unrecorded is the problem that the record of the previous callback could not be read or written. Without it nothing is
+// written to Twilio.
+func unrecorded(err error) *problem {
+	return &problem{class: transient, reason: v1alpha1.ReasonProgressing, cause: err,
+		message: "The previous callback could not be recorded; it is tried again"}
 }
 
 // writeCallback writes the callback URL and filter when they differ from what is wanted.
@@ -171,7 +103,7 @@ func (r *InactivityPolicyReconciler) writeCallback(ctx context.Context, scope *s
 		reason = eventCallbackRepaired
 		r.DriftRepaired()
 	}
-	r.Recorder.Eventf(scope.policy, nil, corev1.EventTypeNormal, reason, actionCallback,
+	r.announce(scope.policy, corev1.EventTypeNormal, reason, actionCallback,
 		"Workspace %s: callback set to %s", workspace.SID, shownURL(wanted))
 	scope.workspace = &updated
 	return nil
@@ -197,18 +129,8 @@ func (r *InactivityPolicyReconciler) release(ctx context.Context, policy *v1alph
 	if err != nil {
 		return err
 	}
-	remaining := slices.DeleteFunc(siblings, func(sibling v1alpha1.InactivityPolicy) bool {
-		return !sibling.DeletionTimestamp.IsZero() || !sibling.ManagesCallback()
-	})
-	if len(remaining) > 0 {
-		for i := range remaining {
-			if readPrevious(&remaining[i]) == nil {
-				if err := r.writePrevious(ctx, &remaining[i], record); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
+	if remaining := heirs(record.WorkspaceSID, siblings); len(remaining) > 0 {
+		return r.handOver(ctx, remaining, record)
 	}
 	twilioClient, err := connect()
 	if err != nil {
@@ -216,6 +138,8 @@ func (r *InactivityPolicyReconciler) release(ctx context.Context, policy *v1alph
 	}
 	workspace, err := twilioClient.GetWorkspace(ctx, record.WorkspaceSID)
 	if twilio.IsNotFound(err) {
+		r.announce(policy, corev1.EventTypeNormal, eventCallbackLeft, actionCallback,
+			"Workspace %s does not exist in the account of the policy's credentials: there is no callback to put back", record.WorkspaceSID)
 		return nil
 	}
 	if err != nil {
@@ -225,31 +149,17 @@ func (r *InactivityPolicyReconciler) release(ctx context.Context, policy *v1alph
 	if r.PublicURL != nil {
 		wanted = callback.WorkspaceCallbackURL(r.PublicURL, record.WorkspaceSID)
 	}
-	if !isOurs(workspace.EventCallbackURL, wanted, record) {
-		r.Recorder.Eventf(policy, nil, corev1.EventTypeNormal, eventCallbackLeft, actionCallback,
+	if !isOurs(workspace.EventCallbackURL, wanted, record.WorkspaceSID, record, nil) {
+		r.announce(policy, corev1.EventTypeNormal, eventCallbackLeft, actionCallback,
 			"Workspace %s: the callback is not the operator's any more, and is left as it is", record.WorkspaceSID)
 		return nil
 	}
 	if _, err := twilioClient.UpdateWorkspaceCallback(ctx, record.WorkspaceSID, record.URL, record.Filter); err != nil {
 		return err
 	}
-	r.Recorder.Eventf(policy, nil, corev1.EventTypeNormal, eventCallbackRestored, actionCallback,
+	r.announce(policy, corev1.EventTypeNormal, eventCallbackRestored, actionCallback,
 		"Workspace %s: callback put back to %s", record.WorkspaceSID, shownURL(record.URL))
 	return nil
-}
-
-// siblings are the other policies of the workspace.
-func (r *InactivityPolicyReconciler) siblings(ctx context.Context, policy *v1alpha1.InactivityPolicy, workspaceSID string) ([]v1alpha1.InactivityPolicy, error) {
-	all, err := index.PoliciesForWorkspace(ctx, r.Client, workspaceSID)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(all, func(other v1alpha1.InactivityPolicy) bool { return other.UID == policy.UID }), nil
-}
-
-// isOurs reports whether the operator has set the URL: it is the wanted endpoint, or the one that was applied last.
-func isOurs(observed, wanted string, record *previousCallback) bool {
-	return callback.SameEndpoint(observed, wanted) || record != nil && callback.SameEndpoint(observed, record.Applied)
 }
 
 // withEvent returns the filter with the event in it, and as it was when it has the event already.
@@ -273,5 +183,5 @@ func shownURL(raw string) string {
 	if err != nil || parsed.Host == "" {
 		return "an address that cannot be shown"
 	}
-	return parsed.Scheme + "://" + parsed.Host + parsed.EscapedPath()
+	return shortened(parsed.Scheme+"://"+parsed.Host+parsed.EscapedPath(), shownURLLength)
 }

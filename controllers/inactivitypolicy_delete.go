@@ -37,55 +37,60 @@ func (r *InactivityPolicyReconciler) reconcileDelete(ctx context.Context, policy
 	if record != nil {
 		err := r.release(ctx, policy, record, func() (TwilioClient, error) { return r.connect(ctx, policy) })
 		if err != nil && r.Clock.Since(policy.DeletionTimestamp.Time) < deletionPatience {
-			log.FromContext(ctx).Info("Putting the callback back failed, and is tried again", "workspace", record.WorkspaceSID, "reason", err.Error())
-			wait := deletionRetry
-			if asked, told := twilio.RetryAfter(err); told {
-				wait = min(asked, deletionPatience)
-			}
-			return ctrl.Result{RequeueAfter: withJitter(wait)}, nil
+			return r.retryDelete(ctx, policy, record, err)
 		}
 		if err != nil {
 			log.FromContext(ctx).Error(err, "Giving up putting the callback back", "workspace", record.WorkspaceSID)
-			r.Recorder.Eventf(policy, nil, corev1.EventTypeWarning, eventCallbackAbandoned, actionCallback,
-				"Workspace %s still calls %s, because Twilio could not be reached with the policy's credentials: set the callback to %s by hand",
-				record.WorkspaceSID, shownURL(record.Applied), shownURL(record.URL))
+			r.announce(policy, corev1.EventTypeWarning, eventCallbackAbandoned, actionCallback,
+				"Workspace %s may still call %s, because Twilio could not be reached with the policy's credentials: set its callback to %s and its events to %q by hand",
+				record.WorkspaceSID, shownURL(record.Applied), shownURL(record.URL), record.Filter)
 		}
 	}
 	return ctrl.Result{}, r.setFinalizer(ctx, policy, false)
 }
 
+// retryDelete says what the deletion waits for, and when it is tried again.
+func (r *InactivityPolicyReconciler) retryDelete(ctx context.Context, policy *v1alpha1.InactivityPolicy, record *previousCallback, cause error) (ctrl.Result, error) {
+	log.FromContext(ctx).Info("Putting the callback back failed, and is tried again", "workspace", record.WorkspaceSID, "reason", cause.Error())
+	err := r.patchStatus(ctx, policy, func(policy *v1alpha1.InactivityPolicy) { markDeleting(policy, record.WorkspaceSID) })
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	wait := deletionRetry
+	if asked, told := twilio.RetryAfter(cause); told {
+		wait = min(asked, deletionPatience)
+	}
+	return ctrl.Result{RequeueAfter: withJitter(wait)}, nil
+}
+
 // takenOver returns the record of the workspace whose callback the policy has taken over, nil when it has taken none. A
 // policy that has lost its record but has configured a callback uses the record of another policy of the workspace.
 func (r *InactivityPolicyReconciler) takenOver(ctx context.Context, policy *v1alpha1.InactivityPolicy) (*previousCallback, error) {
-	if record := readPrevious(policy); record != nil {
-		return record, nil
+	record := readPrevious(policy)
+	if record == nil {
+		workspace := policy.Status.Workspace
+		if workspace == nil || workspace.CallbackURL == "" {
+			return nil, nil
+		}
+		record = &previousCallback{WorkspaceSID: workspace.SID, Applied: workspace.CallbackURL, Guessed: true}
 	}
-	workspace := policy.Status.Workspace
-	if workspace == nil || workspace.CallbackURL == "" {
-		return nil, nil
-	}
-	siblings, err := r.siblings(ctx, policy, workspace.SID)
+	siblings, err := r.siblings(ctx, policy, record.WorkspaceSID)
 	if err != nil {
 		return nil, err
 	}
-	for i := range siblings {
-		if record := readPrevious(&siblings[i]); record != nil && record.WorkspaceSID == workspace.SID {
-			return record, nil
-		}
-	}
-	return &previousCallback{WorkspaceSID: workspace.SID, Applied: workspace.CallbackURL}, nil
+	return bestRecord(record.WorkspaceSID, record, siblings), nil
 }
 
-// connect makes a client from the Secret, or from what was last known of it when it is gone.
+// connect makes a client from what is known of the Secret, because it may be on its way out as well: reading one that is
+// gone would make it forgotten. A token that has been rotated meanwhile is found within the deletion's patience.
 func (r *InactivityPolicyReconciler) connect(ctx context.Context, policy *v1alpha1.InactivityPolicy) (TwilioClient, error) {
 	name := types.NamespacedName{Namespace: policy.Namespace, Name: policy.Spec.CredentialsSecretRef.Name}
-	remembered, known := r.Credentials.Get(name)
-	found, err := r.Credentials.Refresh(ctx, name)
-	switch {
-	case err == nil:
-		remembered = found
-	case !known:
-		return nil, fmt.Errorf("reading Secret %s: %w", name, err)
+	found, known := r.Credentials.Get(name)
+	if !known {
+		var err error
+		if found, err = r.Credentials.Refresh(ctx, name); err != nil {
+			return nil, fmt.Errorf("reading Secret %s: %w", name, err)
+		}
 	}
-	return r.Twilio(remembered.Twilio)
+	return r.Twilio(found.Twilio)
 }

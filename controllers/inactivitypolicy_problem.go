@@ -3,6 +3,7 @@ package controllers
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +28,9 @@ const (
 
 // secretRetry is how often a Secret that is missing is looked for.
 const secretRetry = 15 * time.Second
+
+// noteLength is how long the note of an event may be: the API server refuses a longer one, and the event is lost.
+const noteLength = 1024
 
 // problem is why a policy is not in force. Reason and message go into conditions, so they are stable: the same problem
 // has the same words every time. The cause goes to the log.
@@ -58,7 +62,7 @@ func (r *InactivityPolicyReconciler) next(policy *v1alpha1.InactivityPolicy, pro
 	if problem == nil {
 		return ctrl.Result{RequeueAfter: withJitter(r.SyncInterval)}, nil
 	}
-	r.Recorder.Eventf(policy, nil, corev1.EventTypeWarning, problem.reason, "Reconcile", "%s", problem.message)
+	r.announce(policy, corev1.EventTypeWarning, problem.reason, "Reconcile", "%s", problem.message)
 	switch problem.class {
 	case waiting:
 		return ctrl.Result{RequeueAfter: withJitter(secretRetry)}, nil
@@ -70,4 +74,18 @@ func (r *InactivityPolicyReconciler) next(policy *v1alpha1.InactivityPolicy, pro
 		return ctrl.Result{RequeueAfter: withJitter(wait)}, nil
 	}
 	return ctrl.Result{}, fmt.Errorf("%s: %w", problem.message, problem.cause)
+}
+
+// announce records an event on the policy.
+func (r *InactivityPolicyReconciler) announce(policy *v1alpha1.InactivityPolicy, kind, reason, action, note string, args ...any) {
+	r.Recorder.Eventf(policy, nil, kind, reason, action, "%s", shortened(fmt.Sprintf(note, args...), noteLength))
+}
+
+// shortened is a text of at most limit bytes, with an ellipsis in the place of what was left out.
+func shortened(text string, limit int) string {
+	const ellipsis = "…"
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit-len(ellipsis)], "") + ellipsis
 }

@@ -18,6 +18,16 @@ func markProgressing(policy *v1alpha1.InactivityPolicy) {
 	meta.RemoveStatusCondition(&policy.Status.Conditions, v1alpha1.ConditionStalled)
 }
 
+// markDeleting says what the deletion of a policy waits for.
+func markDeleting(policy *v1alpha1.InactivityPolicy, workspaceSID string) {
+	message := fmt.Sprintf("Being deleted: putting back the callback of workspace %s failed, and is tried again for %s at most", workspaceSID, deletionPatience)
+	policy.Status.ObservedGeneration = policy.Generation
+	policy.Status.LastHandledReconcileAt = policy.Annotations[v1alpha1.AnnotationReconcileAt]
+	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonDeleting, message)
+	setCondition(policy, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonDeleting, message)
+	meta.RemoveStatusCondition(&policy.Status.Conditions, v1alpha1.ConditionStalled)
+}
+
 // summarize writes what a reconcile has found out into the policy's status. The same findings give the same status.
 func summarize(policy *v1alpha1.InactivityPolicy, scope *scope, problem *problem, now time.Time) {
 	status := &policy.Status

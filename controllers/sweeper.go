@@ -21,6 +21,9 @@ const (
 	// sweepPageSize is the largest page of a task list (https://www.twilio.com/docs/taskrouter/api/task).
 	sweepPageSize = 1000
 
+	// sweepTimeout bounds the sweep of one workspace, so that one that hangs does not keep the others waiting for ever.
+	sweepTimeout = 5 * time.Minute
+
 	// countsInterval is how often the counts in a policy's status are written at most.
 	countsInterval = time.Minute
 )
@@ -40,7 +43,9 @@ type Sweeper struct {
 	// Swept observes a sweep of all workspaces: its length, and how many conversations it has put into the queue.
 	Swept func(elapsed time.Duration, found int)
 
-	counted map[types.NamespacedName]time.Time
+	// counted is when a policy's counts were last written, notBefore when Twilio wants to be asked again.
+	counted   map[types.NamespacedName]time.Time
+	notBefore map[string]time.Time
 	// read remembers, by workspace and task SID, the tasks that a list gave without their attributes.
 	read map[string]map[string]sweptTask
 }
@@ -57,6 +62,8 @@ func (s *Sweeper) NeedLeaderElection() bool { return true }
 
 // Start sweeps until the context ends.
 func (s *Sweeper) Start(ctx context.Context) error {
+	s.counted, s.notBefore = map[types.NamespacedName]time.Time{}, map[string]time.Time{}
+	s.read = map[string]map[string]sweptTask{}
 	ticker := s.Clock.NewTicker(s.Interval)
 	defer ticker.Stop()
 	for {
@@ -85,11 +92,14 @@ func (s *Sweeper) sweep(ctx context.Context) {
 	}
 	found, started := 0, s.Clock.Now()
 	for _, workspaceSID := range slices.Sorted(maps.Keys(byWorkspace)) {
-		owner := inactivity.Owner(byWorkspace[workspaceSID])
-		if owner == nil || owner.Spec.Suspend || owner.Status.EffectiveSince == nil {
+		owner := ownerOf(byWorkspace[workspaceSID])
+		if owner == nil || owner.Spec.Suspend || owner.Status.EffectiveSince == nil || s.Clock.Now().Before(s.notBefore[workspaceSID]) {
 			continue
 		}
 		queued, err := s.sweepWorkspace(ctx, workspaceSID, owner)
+		if wait, told := twilio.RetryAfter(err); told {
+			s.notBefore[workspaceSID] = s.Clock.Now().Add(wait)
+		}
 		if err != nil && ctx.Err() == nil {
 			logger.Error(err, "Sweeping failed", "workspace", workspaceSID)
 		}
@@ -102,7 +112,9 @@ func (s *Sweeper) sweep(ctx context.Context) {
 // ended within the last minutes are listed too: an ending may have been cut off behind them. It returns how many
 // conversations it has queued.
 func (s *Sweeper) sweepWorkspace(ctx context.Context, workspaceSID string, owner *v1alpha1.InactivityPolicy) (int, error) {
-	twilioClient, err := s.Conversations.clientFor(ctx, owner)
+	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
+	defer cancel()
+	twilioClient, err := s.Conversations.clientFor(owner)
 	if err != nil {
 		return 0, err
 	}
@@ -113,10 +125,7 @@ func (s *Sweeper) sweepWorkspace(ctx context.Context, workspaceSID string, owner
 	if err != nil {
 		return 0, fmt.Errorf("listing the tasks of workspace %s: %w", workspaceSID, err)
 	}
-	swept, err := s.describe(ctx, twilioClient, workspaceSID, tasks)
-	if err != nil {
-		return 0, err
-	}
+	swept := s.describe(ctx, twilioClient, workspaceSID, tasks)
 
 	open := map[ConversationKey]bool{}  // with an accepted task
 	known := map[ConversationKey]bool{} // to be remembered
@@ -142,7 +151,8 @@ func (s *Sweeper) enqueueUnplanned(owner *v1alpha1.InactivityPolicy, known, open
 	for key := range known {
 		planned, looked := s.Conversations.plans.get(key)
 		current := looked && planned.generation == owner.Generation && planned.policy == client.ObjectKeyFromObject(owner)
-		if !current || open[key] && now.After(planned.lookAt) {
+		overdue := now.After(planned.lookAt) && (open[key] || planned.failed)
+		if !current || overdue {
 			s.Conversations.enqueueFound(key)
 			found++
 		}
@@ -167,10 +177,11 @@ func (s *Sweeper) count(open map[ConversationKey]bool) v1alpha1.ConversationCoun
 }
 
 // describe returns what the sweep needs to know of the tasks. A task that the list gave without its attributes is read
-// on its own, once for each status it has.
-func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID string, tasks []twilio.Task) ([]sweptTask, error) {
+// on its own, once for each status it has; one that cannot be read now is left to the next sweep.
+func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID string, tasks []twilio.Task) []sweptTask {
 	swept := make([]sweptTask, 0, len(tasks))
 	read := map[string]sweptTask{}
+	failed := 0
 	for _, task := range tasks {
 		if task.Attributes != "" {
 			swept = append(swept, toSwept(task))
@@ -183,18 +194,19 @@ func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID 
 				continue
 			}
 			if err != nil {
-				return nil, fmt.Errorf("reading task %s: %w", task.SID, err)
+				failed++
+				continue
 			}
 			before = toSwept(seen)
 		}
 		read[task.SID] = before
 		swept = append(swept, before)
 	}
-	if s.read == nil {
-		s.read = map[string]map[string]sweptTask{}
-	}
 	s.read[workspaceSID] = read
-	return swept, nil
+	if failed > 0 {
+		log.FromContext(ctx).Info("Some tasks could not be read, and are left to the next sweep", "workspace", workspaceSID, "tasks", failed)
+	}
+	return swept
 }
 
 // toSwept reads a task's attributes. Attributes that cannot be read belong to no conversation of ours.
@@ -224,9 +236,6 @@ func (s *Sweeper) writeCounts(ctx context.Context, owner *v1alpha1.InactivityPol
 	changed.Status.Conversations = &counts
 	if err := s.Client.Status().Patch(ctx, changed, client.MergeFrom(owner)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("writing the conversation counts of policy %s: %w", name, err)
-	}
-	if s.counted == nil {
-		s.counted = map[types.NamespacedName]time.Time{}
 	}
 	s.counted[name] = now
 	return nil

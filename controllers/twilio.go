@@ -63,4 +63,6 @@ type Credentials interface {
 	Refresh(ctx context.Context, name types.NamespacedName) (credentials.Credentials, error)
 	// Get returns what was last read of a Secret, without asking the API server.
 	Get(name types.NamespacedName) (credentials.Credentials, bool)
+	// RefreshSoon has a Secret read in a moment, and does not wait for it.
+	RefreshSoon(name types.NamespacedName)
 }

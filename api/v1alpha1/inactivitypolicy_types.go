@@ -267,3 +267,15 @@ func (p *InactivityPolicy) ManagesCallback() bool {
 func (p *InactivityPolicy) ReplacesCallback() bool {
 	return p.Spec.Callback != nil && p.Spec.Callback.OnConflict == ConflictReplace
 }
+
+// Names reports whether the reference names the workspace; it names none that was not observed.
+func (r WorkspaceReference) Names(workspace *ObservedWorkspace) bool {
+	switch {
+	case workspace == nil:
+		return false
+	case r.SID != "":
+		return r.SID == workspace.SID
+	default:
+		return r.FriendlyName == workspace.FriendlyName
+	}
+}

@@ -13,7 +13,11 @@ const (
 	// next attempt looks for it.
 	ClaimLease = 30 * time.Second
 
-	// timerTolerance is how late Twilio's timer may be against the computed time before it is set anew.
+	// armPatience is how long a look that no event has led to leaves the first webhook to the replica that has the event.
+	// Two that looked at once would both find none, and both add one.
+	armPatience = 10 * time.Second
+
+	// timerTolerance is how early or late Twilio's timer may be against the computed time before it is set anew.
 	timerTolerance = 30 * time.Second
 )
 
@@ -42,10 +46,10 @@ func Decide(policy Policy, snapshot Snapshot) Decision {
 	}
 
 	start := later(newest.Accepted.At, policy.EffectiveSince)
-	if due := start.Add(policy.Timeout); snapshot.Now.Before(due) {
-		return decideArming(policy, snapshot, live, due)
-	}
 	if snapshot.Messages == nil {
+		if due := start.Add(policy.Timeout); snapshot.Now.Before(due) {
+			return decideArming(policy, snapshot, newest, live, due)
+		}
 		return look(NeedMessages)
 	}
 	written, complete := policy.newestHuman(snapshot.Messages, live)
@@ -56,13 +60,14 @@ func Decide(policy Policy, snapshot Snapshot) Decision {
 	start = later(episode.at, policy.EffectiveSince)
 	notice := policy.noticeOf(snapshot.Messages, episode)
 	if due := start.Add(policy.Timeout); notice == nil && snapshot.Now.Before(due) {
-		return decideArming(policy, snapshot, live, due)
+		return decideArming(policy, snapshot, newest, live, due)
 	}
 	return decideEnding(policy, snapshot, live, newest, episode, notice)
 }
 
-// decideArming makes sure that something wakes the operator when the conversation becomes due.
-func decideArming(policy Policy, snapshot Snapshot, live []Task, due time.Time) Decision {
+// decideArming makes sure that something wakes the operator when the conversation becomes due. While the messages are
+// not known, due is the earliest that it can be.
+func decideArming(policy Policy, snapshot Snapshot, newest Task, live []Task, due time.Time) Decision {
 	if blocked := blocker(snapshot, live, due); blocked != nil {
 		return *blocked
 	}
@@ -73,27 +78,44 @@ func decideArming(policy Policy, snapshot Snapshot, live []Task, due time.Time) 
 	if snapshot.Webhooks == nil {
 		return look(NeedWebhooks)
 	}
-	arm := Decision{Act: ActArm, Next: due, Timer: timerFor(due.Sub(snapshot.Now), policy.Timeout)}
 	conversation := snapshot.Conversation
+	arm := Decision{Act: ActArm, Next: due, Timer: timerFor(due.Sub(snapshot.Now), policy.Timeout)}
 	arm.Activate = conversation != nil && conversation.State == ConversationInactive
-	switch {
-	case !slices.Contains(snapshot.Webhooks.URLs, policy.WebhookURL):
-		if len(snapshot.Webhooks.URLs) >= MaxWebhooks {
+	if !slices.Contains(snapshot.Webhooks.URLs, policy.WebhookURL) {
+		settled := newest.Accepted.At.Add(armPatience)
+		switch {
+		case len(snapshot.Webhooks.URLs) >= MaxWebhooks:
 			waiting.Reason = ReasonNoWebhookSlot
 			return waiting
+		case !snapshot.JustAccepted && snapshot.Now.Before(settled):
+			return Decision{Act: ActNone, Reason: ReasonAccepted, Next: settled}
 		}
 		arm.Reason, arm.CreateWebhook = ReasonWebhookMissing, true
+		return arm
+	}
+	switch {
 	case conversation == nil:
-		arm.Reason = ReasonAccepted
+		// Not the first accept: before anything is written, the conversation is looked at, because the event may be a
+		// repetition of one whose conversation has been put aside since.
+		return look(NeedConversation)
 	case conversation.State == ConversationInactive:
 		arm.Act, arm.Reason = ActRearm, ReasonWokenEarly
-	case conversation.DateInactive == nil || conversation.DateInactive.After(due.Add(timerTolerance)) &&
-		conversation.DateInactive.After(snapshot.Now.Add(MinTimer+timerTolerance)):
+		return arm
+	case conversation.DateInactive == nil:
 		arm.Reason = ReasonTimerMissing
-	default:
-		return waiting
+		return arm
 	}
-	return arm
+	early := conversation.DateInactive.Before(due.Add(-timerTolerance))
+	late := conversation.DateInactive.After(due.Add(timerTolerance)) && conversation.DateInactive.After(snapshot.Now.Add(MinTimer+timerTolerance))
+	switch {
+	case late && snapshot.Messages == nil:
+		// A message that nobody has looked at yet may have moved the timer, and with it what is due.
+		return look(NeedMessages)
+	case early || late:
+		arm.Reason = ReasonTimerOff
+		return arm
+	}
+	return waiting
 }
 
 // blocker returns the decision that stands in the way of writing to the conversation, nil when there is none. A fresh
@@ -125,41 +147,43 @@ func blocker(snapshot Snapshot, live []Task, next time.Time) *Decision {
 }
 
 // decideEnding ends a conversation that is due, one act at a time: the notice under a claim, then the tasks, then the
-// conversation (which is decided once no task is live any more).
+// conversation (which is decided once no task is live any more). A customer who was told under Notify is not told again
+// when the policy has come to end conversations since.
 func decideEnding(policy Policy, snapshot Snapshot, live []Task, newest Task, episode episode, notice *Marker) Decision {
 	again := snapshot.Now.Add(policy.Timeout)
-	if notice != nil && notice.Action == v1alpha1.ActionNotify || policy.Action == v1alpha1.ActionNotify && policy.Message == "" {
+	notified := notice != nil && notice.Action == v1alpha1.ActionNotify
+	claim := newest.Attributes.Claim
+	mine := claim != nil && claim.Episode == episode.id
+	switch {
+	case policy.Action == v1alpha1.ActionNotify && (notified || policy.Message == ""):
 		return Decision{Act: ActNone, Reason: ReasonNotified, Next: again}
+	case notice != nil && !notified:
+		return finish(policy, snapshot, live, ReasonNoticeSent)
+	case mine && claim.Step == StepFinish:
+		return finish(policy, snapshot, live, ReasonTimedOut)
+	case mine && claim.Step == StepRefused && policy.Action == v1alpha1.ActionNotify:
+		return Decision{Act: ActNone, Reason: ReasonNoticeRefused, Next: again}
 	}
-	reason := ReasonNoticeSent
-	if notice == nil {
-		reason = ReasonTimedOut
-		if blocked := blocker(snapshot, live, again); blocked != nil {
-			return *blocked
-		}
-		if newest.ETag == "" {
-			return Decision{Act: ActLook, Reason: ReasonIncomplete, Need: NeedTask, TaskSID: newest.SID}
-		}
-		switch claim := newest.Attributes.Claim; {
-		case claim == nil || claim.Episode != episode.id:
-			return decideFirstStep(policy, snapshot, newest, episode, false)
-		case claim.Step == StepNotice:
-			return decideFirstStep(policy, snapshot, newest, episode, true)
-		case policy.Action == v1alpha1.ActionNotify:
-			return Decision{Act: ActNone, Reason: ReasonNoticeRefused, Next: again}
-		}
+	if blocked := blocker(snapshot, live, again); blocked != nil {
+		return *blocked
 	}
-	return finish(policy, snapshot, live, reason)
+	if newest.ETag == "" {
+		return Decision{Act: ActLook, Reason: ReasonIncomplete, Need: NeedTask, TaskSID: newest.SID}
+	}
+	underway := mine && claim.Step == StepNotice && !notified
+	silent := policy.Message == "" || notified || mine && claim.Step == StepRefused
+	return decideFirstStep(policy, snapshot, newest, episode, underway, silent)
 }
 
-// decideFirstStep decides the step that must not happen twice: it is done under a claim.
-func decideFirstStep(policy Policy, snapshot Snapshot, newest Task, episode episode, claimed bool) Decision {
-	if claimed {
+// decideFirstStep decides the step that must not happen twice: it is done under a claim. underway says that the notice was
+// claimed before: by somebody who is still at it, or who did not come to the end.
+func decideFirstStep(policy Policy, snapshot Snapshot, newest Task, episode episode, underway, silent bool) Decision {
+	if underway {
 		if until := newest.Attributes.Claim.At.Add(ClaimLease); snapshot.Now.Before(until) {
 			return Decision{Act: ActNone, Reason: ReasonClaimedElsewhere, Due: true, Next: until}
 		}
 	}
-	first := Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TaskSID: newest.SID, Claim: Claim{
+	first := Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TakeOver: underway, TaskSID: newest.SID, Claim: Claim{
 		Policy:      policy.Name,
 		Step:        StepNotice,
 		Episode:     episode.id,
@@ -167,8 +191,8 @@ func decideFirstStep(policy Policy, snapshot Snapshot, newest Task, episode epis
 		IdleSeconds: int64(snapshot.Now.Sub(episode.at) / time.Second),
 		Reason:      policy.Reason,
 	}}
-	if policy.Message == "" {
-		first.Act, first.Claim.Step = ActClaim, StepFinish
+	if silent {
+		first.Act, first.TakeOver, first.Claim.Step = ActClaim, false, StepFinish
 	}
 	return first
 }

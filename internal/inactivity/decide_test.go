@@ -211,9 +211,24 @@ func TestDecide(t *testing.T) {
 		"an accepted conversation gets the webhook and the whole timeout": {
 			policy(), Snapshot{Now: at(1), JustAccepted: true, Tasks: one(accepted), Webhooks: &Webhooks{}},
 			Decision{Act: ActArm, Reason: ReasonWebhookMissing, CreateWebhook: true, Timer: timeout, Next: at(16)}},
-		"the next agent's accept sets the timer, and adds no second webhook": {
+		"a conversation that has the webhook already is looked at before its timer is set": {
 			policy(), Snapshot{Now: at(1), JustAccepted: true, Tasks: one(accepted), Webhooks: &Webhooks{URLs: []string{webhookURL}}},
-			Decision{Act: ActArm, Reason: ReasonAccepted, Timer: timeout, Next: at(16)}},
+			Decision{Act: ActLook, Reason: ReasonIncomplete, Need: NeedConversation}},
+		"the first webhook is left to the replica that has the event": {
+			policy(), seen(1.1, one(accepted), nil, webhooks()),
+			Decision{Act: ActNone, Reason: ReasonAccepted, Next: at(1).Add(armPatience)}},
+		"after the next agent's accept a timer that would come too early is set anew": {
+			policy(), seen(1.1, one(accepted), nil, timerAt(10)),
+			Decision{Act: ActArm, Reason: ReasonTimerOff, Timer: timeout - 5*time.Second, Next: at(16)}},
+		"a timer that a message has moved is no reason to write": {
+			policy(), seen(11, one(accepted), newestFirst(person("IM5", 10)), timerAt(25)),
+			Decision{Act: ActNone, Reason: ReasonNotDue, Next: at(25)}},
+		"a timer that comes late may have been moved by a message, so the messages are read": {
+			policy(), seen(11, one(accepted), nil, timerAt(25)),
+			Decision{Act: ActLook, Reason: ReasonIncomplete, Need: NeedMessages}},
+		"a timer that comes a little late is not worth a write when the shortest timer would come no sooner": {
+			policy(), seen(15.9, one(accepted), newestFirst(), timerAt(17.3)),
+			Decision{Act: ActNone, Reason: ReasonNotDue, Next: at(16)}},
 		"an armed conversation is left alone until it is due": {
 			policy(), seen(2, one(accepted), nil),
 			Decision{Act: ActNone, Reason: ReasonNotDue, Next: at(16)}},
@@ -230,8 +245,8 @@ func TestDecide(t *testing.T) {
 			policy(), seen(6, one(accepted), nil, noTimer),
 			Decision{Act: ActArm, Reason: ReasonTimerMissing, Timer: 10 * time.Minute, Next: at(16)}},
 		"a timer that would come much too late is set to what is left": {
-			policy(), seen(6, one(accepted), nil, timerAt(66)),
-			Decision{Act: ActArm, Reason: ReasonTimerMissing, Timer: 10 * time.Minute, Next: at(16)}},
+			policy(), seen(6, one(accepted), newestFirst(), timerAt(66)),
+			Decision{Act: ActArm, Reason: ReasonTimerOff, Timer: 10 * time.Minute, Next: at(16)}},
 		"a timer that a moment's delay made late is left": {
 			policy(), seen(6, one(accepted), nil, timerAt(16.4)),
 			Decision{Act: ActNone, Reason: ReasonNotDue, Next: at(16)}},
@@ -285,14 +300,14 @@ func TestDecide(t *testing.T) {
 			policy(), seen(30, []Task{task("WT2", TaskAssigned, acceptedAt(10)), accepted}, newestFirst(person("IM1", 2))),
 			Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TaskSID: "WT2", Claim: claim(StepNotice, "WR-WT2", 30, 10)}},
 		"of two accepts at once the task with the higher SID is claimed on": {
-			policy(), seen(30, []Task{task("WT2", TaskAssigned, acceptedAt(1)), accepted}, newestFirst()),
+			policy(), seen(30, []Task{accepted, task("WT2", TaskAssigned, acceptedAt(1)), task("WT0", TaskAssigned, acceptedAt(1))}, newestFirst()),
 			Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TaskSID: "WT2", Claim: claim(StepNotice, "WR-WT2", 30, 1)}},
 		"a step that another replica has just claimed is waited for": {
 			policy(), seen(30, one(task("WT1", TaskAssigned, acceptedAt(1), claimed(StepNotice, "WR-WT1", 29.9))), newestFirst()),
 			Decision{Act: ActNone, Reason: ReasonClaimedElsewhere, Due: true, Next: at(29.9).Add(ClaimLease)}},
 		"a step that was claimed and not done is claimed again when the lease is over": {
 			policy(), seen(30, one(task("WT1", TaskAssigned, acceptedAt(1), claimed(StepNotice, "WR-WT1", 29.5))), newestFirst()),
-			Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TaskSID: "WT1", Claim: claim(StepNotice, "WR-WT1", 30, 1)}},
+			Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TakeOver: true, TaskSID: "WT1", Claim: claim(StepNotice, "WR-WT1", 30, 1)}},
 		"a claim of an earlier episode is no claim": {
 			policy(), seen(30, one(task("WT1", TaskAssigned, acceptedAt(1), claimed(StepNotice, "WR-WT1", 29.9))), newestFirst(person("IM2", 10))),
 			Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TaskSID: "WT1", Claim: claim(StepNotice, "IM2", 30, 10)}},
@@ -352,7 +367,24 @@ func TestDecide(t *testing.T) {
 			policy(), seen(16, one(task("WT1", TaskAssigned, acceptedAt(1), claimed(StepFinish, "WR-WT1", 16))), newestFirst()),
 			Decision{Act: ActFinish, Reason: ReasonTimedOut, Due: true, Channels: []ChannelRef{channel}}},
 
+		"a silent ending goes on to the tasks that are left although the conversation is closed already": {
+			policy(silent), seen(16, []Task{task("WT0", TaskAssigned, acceptedAt(0.5), withoutChannel), task("WT1", TaskAssigned, acceptedAt(1), claimed(StepFinish, "WR-WT1", 16))},
+				newestFirst(), state(ConversationClosed), channelIs(ChannelClosed)),
+			Decision{Act: ActFinish, Reason: ReasonTimedOut, Due: true, TaskSIDs: []string{"WT0", "WT1"}}},
+		"a conversation whose channel Twilio has deleted is ended all the same": {
+			policy(), seen(16, one(accepted), newestFirst(), channelIs(ChannelGone)),
+			Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TaskSID: "WT1", Claim: claim(StepNotice, "WR-WT1", 16, 1)}},
+		"a message in the second of the accept begins the episode": {
+			policy(), seen(16, one(accepted), newestFirst(person("IM1", 1))),
+			Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TaskSID: "WT1", Claim: claim(StepNotice, "IM1", 16, 1)}},
+
 		// Notify.
+		"a customer who was told under Notify is not told again when the policy ends conversations": {
+			policy(), seen(40, one(task("WT1", TaskAssigned, acceptedAt(1), claimed(StepNotice, "WR-WT1", 16))), newestFirst(notice("WR-WT1", 16, asNotify))),
+			Decision{Act: ActClaim, Reason: ReasonTimedOut, Due: true, TaskSID: "WT1", Claim: claim(StepFinish, "WR-WT1", 40, 1)}},
+		"a notice that was refused under Notify is not tried again when the policy ends conversations": {
+			policy(), seen(40, one(task("WT1", TaskAssigned, acceptedAt(1), claimed(StepRefused, "WR-WT1", 16))), newestFirst()),
+			Decision{Act: ActClaim, Reason: ReasonTimedOut, Due: true, TaskSID: "WT1", Claim: claim(StepFinish, "WR-WT1", 40, 1)}},
 		"with Notify the customer is told": {
 			policy(notify), seen(16, one(accepted), newestFirst()),
 			Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TaskSID: "WT1", Claim: claim(StepNotice, "WR-WT1", 16, 1)}},

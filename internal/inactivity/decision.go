@@ -41,10 +41,12 @@ const (
 	ReasonAwaitingAccept Reason = "AwaitingAccept"
 	// ReasonNotDue: the timeout has not passed.
 	ReasonNotDue Reason = "NotDue"
-	// ReasonAccepted: an agent has just accepted the conversation.
+	// ReasonAccepted: an agent has just accepted the conversation, and the event's replica arms it.
 	ReasonAccepted Reason = "Accepted"
-	// ReasonTimerMissing: no timer runs that would wake the operator in time.
+	// ReasonTimerMissing: no timer runs that would wake the operator.
 	ReasonTimerMissing Reason = "TimerMissing"
+	// ReasonTimerOff: the timer would wake the operator much too early or much too late.
+	ReasonTimerOff Reason = "TimerOff"
 	// ReasonWebhookMissing: the conversation lacks the operator's webhook.
 	ReasonWebhookMissing Reason = "WebhookMissing"
 	// ReasonWokenEarly: Twilio's timer fired before the timeout had passed.
@@ -87,6 +89,9 @@ type Decision struct {
 	Activate bool
 	// Timer is the timer of ActArm and ActRearm.
 	Timer time.Duration
+	// TakeOver says that ActNotice takes the step over from a claim that has run out. What the other one has sent may
+	// have come to light since the messages were read.
+	TakeOver bool
 	// Claim is the entry to write for ActNotice and ActClaim.
 	Claim Claim
 	// Channels are the interaction channels that ActFinish closes.

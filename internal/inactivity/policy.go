@@ -50,7 +50,10 @@ func FromAPI(policy *v1alpha1.InactivityPolicy, webhookURL string) (Policy, erro
 		Reason:    DefaultReason,
 		Suspended: policy.Spec.Suspend,
 	}
-	if since := policy.Status.EffectiveSince; since != nil {
+	// A timeout or workspace that has been edited takes effect when the policy has been reconciled, and not before: until
+	// then nobody has said since when it counts.
+	if since := policy.Status.EffectiveSince; since != nil && policy.Status.EffectiveTimeout == policy.Spec.Timeout &&
+		policy.Spec.Workspace.Names(policy.Status.Workspace) {
 		read.EffectiveSince = since.Time
 	}
 	if on := policy.Spec.OnTimeout; on != nil {
