@@ -12,6 +12,7 @@ import (
 	"github.com/onsi/gomega"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/operator"
 	"github.com/flexops-dev/inactivity-operator/internal/twiliosim"
 )
 
@@ -43,6 +44,8 @@ var (
 var (
 	arming = map[string]write{"webhook": webhookWrite, "timer": timerWrite}
 	ending = map[string]write{"claim": claimWrite, "notice": noticeWrite, "channel": channelWrite, "close": closeWrite}
+	// plainEnding are those to a conversation whose task has no interaction.
+	plainEnding = map[string]write{"claim": claimWrite, "notice": noticeWrite, "task": taskWrite, "close": closeWrite}
 )
 
 func TestAWriteThatFailsOnceIsCarriedThroughExactlyOnce(t *testing.T) {
@@ -100,57 +103,107 @@ func TestTheTaskOfAPlainConversationIsCompletedAlthoughTheAnswerWasLost(t *testi
 }
 
 func TestAnEndingThatACrashCutOffIsCarriedThroughByTheNextOperator(t *testing.T) {
-	for what, last := range ending {
-		for _, moment := range []string{"before", "after"} {
-			for _, message := range []string{notice, ""} {
-				if message == "" && what == "notice" {
-					continue
-				}
-				name := moment + " the " + what
-				if message == "" {
-					name += " of a silent ending"
-				}
-				t.Run(name, func(t *testing.T) {
-					t.Parallel()
-					w, crashing, _ := start(t, func(spec *v1alpha1.InactivityPolicySpec) { spec.Message = message })
-					started := w.acceptedConversation()
-
-					// From the chosen write on, nothing of the operator's reaches Twilio any more.
-					var mutex sync.Mutex
-					cut := false
-					crash := func(r *http.Request, form url.Values) bool {
-						mutex.Lock()
-						defer mutex.Unlock()
-						passes := !cut
-						if last.is(r, form) {
-							passes = passes && moment == "after"
-							cut = true
-						}
-						return passes
+	for kind, writes := range map[string]map[string]write{"": ending, " of a plain conversation": plainEnding} {
+		for what, last := range writes {
+			for _, moment := range []string{"before", "after"} {
+				for _, message := range []string{notice, ""} {
+					if message == "" && what == "notice" {
+						continue
 					}
-					w.onRequest.Store(&crash)
-					w.pass(timeout)
-					w.eventually(promised, func() bool {
-						mutex.Lock()
-						defer mutex.Unlock()
-						return cut
-					}, "the operator has come to the write")
-					w.settle()
-					crashing.stop()
-					w.onRequest.Store(nil)
-
-					w.startOperator()
-					w.eventually(promised, func() bool { return w.seen(started).State == "closed" }, "the conversation is closed")
-					w.Expect(w.taskStatus(started)).To(gomega.BeElementOf("completed", "deleted"))
+					name := moment + " the " + what + kind
 					if message == "" {
-						w.Expect(w.seen(started).Messages).To(gomega.HaveLen(1), "nothing is said")
-					} else {
-						w.Expect(w.notices(started)).To(gomega.Equal([]string{notice}), "one notice")
+						name += ", silently"
 					}
-				})
+					t.Run(name, func(t *testing.T) {
+						t.Parallel()
+						testCrash(t, crash{last: last, passes: moment == "after", message: message, plain: kind != ""})
+					})
+				}
 			}
 		}
 	}
+}
+
+// crash is a crash at a write.
+type crash struct {
+	last write
+	// passes says that the write is done, and its answer lost.
+	passes  bool
+	message string
+	plain   bool
+}
+
+func testCrash(t *testing.T, crash crash) {
+	w, crashing, _ := start(t, func(spec *v1alpha1.InactivityPolicySpec) { spec.Message = crash.message })
+	begin := w.twilio.StartConversation
+	if crash.plain {
+		begin = w.twilio.StartPlainConversation
+	}
+	started := w.conversation(begin("sms", customer, "Hello?"))
+	w.accept(started)
+	w.eventuallyArmed(started)
+
+	// From the chosen write on, nothing of the operator's reaches Twilio any more.
+	var mutex sync.Mutex
+	cut := false
+	intercept := func(r *http.Request, form url.Values) bool {
+		mutex.Lock()
+		defer mutex.Unlock()
+		passes := !cut
+		if crash.last.is(r, form) {
+			passes = passes && crash.passes
+			cut = true
+		}
+		return passes
+	}
+	w.onRequest.Store(&intercept)
+	w.pass(timeout)
+	w.eventually(promised, func() bool {
+		mutex.Lock()
+		defer mutex.Unlock()
+		return cut
+	}, "the operator has come to the write")
+	w.settle()
+	crashing.stop()
+	w.onRequest.Store(nil)
+
+	w.startOperator()
+	w.eventually(promised, func() bool { return w.seen(started).State == "closed" }, "the conversation is closed")
+	w.Expect(w.taskStatus(started)).To(gomega.BeElementOf("completed", "deleted"))
+	if crash.message == "" {
+		w.Expect(w.seen(started).Messages).To(gomega.HaveLen(1), "nothing is said")
+		return
+	}
+	w.Expect(w.notices(started)).To(gomega.Equal([]string{notice}), "one notice")
+}
+
+func TestAnAnswerToASilentEndingThatIsJustClaimedStopsIt(t *testing.T) {
+	w, _, _ := start(t, func(spec *v1alpha1.InactivityPolicySpec) { spec.Message = "" })
+	started := w.acceptedConversation()
+	var once sync.Once
+	claimed := false
+	answer := func(r *http.Request, form url.Values) bool {
+		if claimed && r.Method == http.MethodGet {
+			once.Do(func() { w.do(w.twilio.Say(started.ConversationSID, twiliosim.Customer, "Wait!")) })
+		}
+		claimed = claimed || claimWrite.is(r, form)
+		return true
+	}
+	w.onRequest.Store(&answer)
+	w.pass(timeout)
+	w.eventually(promised, func() bool { return len(w.seen(started).Messages) == 2 }, "the customer has answered")
+	w.goesOn(started)
+}
+
+// goesOn shows that a conversation is not ended, while the operator is seen at work on another one.
+func (w *world) goesOn(started twiliosim.Started) {
+	w.t.Helper()
+	control := w.conversation(w.twilio.StartConversation("sms", "+15005550009", "Hello?"))
+	w.accept(control)
+	w.eventuallyArmed(control)
+	w.pass(timeout - promised)
+	w.Expect(w.taskStatus(started)).To(gomega.Equal("assigned"))
+	w.Expect(w.seen(started).ChannelStatus).To(gomega.Equal("active"))
 }
 
 func TestAnAnswerAtTheWorstMomentStopsTheEnding(t *testing.T) {
@@ -228,17 +281,27 @@ func TestAttributesThatOthersWriteBetweenReadAndClaimSurvive(t *testing.T) {
 // setAttribute has another program write into the task's attributes.
 func (w *world) setAttribute(started twiliosim.Started, key, value string) {
 	w.t.Helper()
+	w.setAttributeJSON(started, key, `"`+value+`"`)
+}
+
+func (w *world) setAttributeJSON(started twiliosim.Started, key, value string) {
+	w.t.Helper()
 	task, _ := w.twilio.State().Task(started.TaskSID)
-	attributes := strings.TrimSuffix(task.Attributes, "}") + `,"` + key + `":"` + value + `"}`
-	path := w.twilioURL + "/v1/Workspaces/" + started.WorkspaceSID + "/Tasks/" + started.TaskSID
-	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, path, strings.NewReader(url.Values{"Attributes": {attributes}}.Encode()))
+	attributes := strings.TrimSuffix(task.Attributes, "}") + `,"` + key + `":` + value + `}`
+	w.postToTwilio("/v1/Workspaces/"+started.WorkspaceSID+"/Tasks/"+started.TaskSID, url.Values{"Attributes": {attributes}})
+}
+
+// postToTwilio is a write of another program's.
+func (w *world) postToTwilio(path string, form url.Values) {
+	w.t.Helper()
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.twilioURL+path, strings.NewReader(form.Encode()))
 	w.do(err)
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.SetBasicAuth(w.twilio.AccountSID(), w.twilio.AuthToken())
 	response, err := http.DefaultClient.Do(request)
 	w.do(err)
 	w.do(response.Body.Close())
-	w.Expect(response.StatusCode).To(gomega.Equal(http.StatusOK))
+	w.Expect(response.StatusCode).To(gomega.BeElementOf(http.StatusOK, http.StatusCreated))
 }
 
 func TestANoticeThatTwilioRefusesForGoodDoesNotKeepTheConversationOpen(t *testing.T) {
@@ -277,10 +340,18 @@ func TestLostCallbacksCostNoConversation(t *testing.T) {
 	w.Expect(w.notices(started)).To(gomega.HaveLen(1))
 }
 
+// twins are a leader and a follower behind one public URL.
+func twins(t *testing.T) (w *world, follower *replica) {
+	t.Helper()
+	w, leader, policy := start(t)
+	w.followLeader()
+	follower = w.startOperator(func(c *operator.Config) { c.PublicURL = leader.publicURL })
+	w.eventuallyReady(policy)
+	return w, follower
+}
+
 func TestReplicasThatHearOfTheSameConversationsEndEachOnce(t *testing.T) {
-	w, _, _ := start(t)
-	// Neither replica knows of the other: both sweep, and both act on everything.
-	second := w.startOperator()
+	w, follower := twins(t)
 	const conversations = 10
 	all := make([]twiliosim.Started, 0, conversations)
 	for i := range conversations {
@@ -289,39 +360,122 @@ func TestReplicasThatHearOfTheSameConversationsEndEachOnce(t *testing.T) {
 		w.eventuallyArmed(started)
 		all = append(all, started)
 	}
-	// The wake-ups reach the second replica too. No time passes meanwhile: a claim must not run out.
-	var once sync.Mutex
-	repeat := func(*http.Request, url.Values) bool { return true }
-	w.onRequest.Store(&repeat)
+	// The wake-ups reach the follower too. No time passes meanwhile: a claim must not run out.
 	w.clock.Step(timeout)
 	w.settle()
-	once.Lock()
-	for _, entry := range w.twilio.Journal() {
-		if entry.Kind == twiliosim.KindCallback && entry.Event == "onConversationStateUpdated" {
-			w.deliverAgain(entry, second)
-		}
-	}
-	once.Unlock()
+	w.deliverAllAgain("onConversationStateUpdated", follower)
 	for _, started := range all {
 		w.Eventually(func() string { return w.seen(started).State }).Should(gomega.Equal("closed"))
 		w.Expect(w.notices(started)).To(gomega.HaveLen(1))
+		w.Expect(w.seen(started).Webhooks).To(gomega.HaveLen(1))
 	}
 }
 
-// deliverAgain delivers a callback of the journal to another replica, signed for it.
+// deliverAllAgain delivers every callback of a kind to another replica as well.
+func (w *world) deliverAllAgain(event string, to *replica) {
+	w.t.Helper()
+	for _, entry := range w.twilio.Journal() {
+		if entry.Kind == twiliosim.KindCallback && entry.Event == event {
+			w.deliverAgain(entry, to)
+		}
+	}
+}
+
+// deliverAgain delivers a callback of the journal to another replica.
 func (w *world) deliverAgain(entry twiliosim.Entry, to *replica) {
 	w.t.Helper()
-	from, err := url.Parse(entry.URL)
+	called, err := url.Parse(entry.URL)
 	w.do(err)
-	address := to.publicURL.String() + from.Path
-	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, address, strings.NewReader(entry.Form.Encode()))
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, to.address+called.Path, strings.NewReader(entry.Form.Encode()))
 	w.do(err)
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("X-Twilio-Signature", twiliosim.Signature(w.twilio.AuthToken(), address, entry.Form))
+	request.Header.Set("X-Twilio-Signature", twiliosim.Signature(w.twilio.AuthToken(), to.publicURL.String()+called.Path, entry.Form))
 	response, err := http.DefaultClient.Do(request)
 	w.do(err)
 	w.do(response.Body.Close())
 	w.Expect(response.StatusCode).To(gomega.Equal(http.StatusNoContent))
+}
+
+func TestAnAcceptThatIsRepeatedToAnotherReplicaAfterTheAgentLeftWritesNothing(t *testing.T) {
+	w, follower := twins(t)
+	started := w.acceptedConversation()
+	w.settle()
+	w.do(w.twilio.Leave(started.ConversationSID))
+	written, looked := len(w.twilio.Writes()), len(w.twilio.Journal())
+	w.deliverAllAgain(acceptEvent, follower)
+	w.Eventually(func() []string { return about(w, looked, started) }).Should(gomega.ContainElement(gomega.HaveSuffix("/Tasks")), "the follower looks at the tasks")
+	w.pass(promised)
+	w.Expect(w.twilio.Writes()[written:]).To(gomega.BeEmpty())
+}
+
+func TestASweepThatMeetsAFreshAcceptAddsNoSecondWebhook(t *testing.T) {
+	w, follower := twins(t)
+	w.loseCallbacks.Store(true)
+	started := w.conversation(w.twilio.StartConversation("sms", customer, "Hello?"))
+	w.pass(sweepEvery - 2*time.Second)
+	w.accept(started)
+	w.settle()
+	// The sweep comes two seconds after the accept, and its look is over before the event reaches the follower.
+	looked := len(w.twilio.Journal())
+	w.pass(2 * time.Second)
+	w.Eventually(func() []string { return about(w, looked, started) }).Should(gomega.ContainElement(gomega.HaveSuffix("/Webhooks")), "the leader looks")
+	w.Expect(w.seen(started).Webhooks).To(gomega.BeEmpty(), "the leader leaves the first webhook to the event's replica")
+	w.deliverAllAgain(acceptEvent, follower)
+	w.eventuallyArmed(started)
+	w.pass(3 * time.Minute)
+	w.Expect(w.seen(started).Webhooks).To(gomega.HaveLen(1))
+}
+
+func TestTwilioIsNotAskedAgainBeforeItsRetryAfter(t *testing.T) {
+	w, _, _ := start(t)
+	started := w.acceptedConversation()
+	w.twilio.Fail(twiliosim.Fault{Match: claimWrite.is, Status: http.StatusTooManyRequests, Code: 20429, Header: http.Header{"Retry-After": {"1800"}}})
+	tried := func() int {
+		count := 0
+		for _, entry := range w.writesTo(started.TaskSID) {
+			if entry.Status == http.StatusTooManyRequests {
+				count++
+			}
+		}
+		return count
+	}
+	w.pass(timeout)
+	w.eventually(promised, func() bool { return tried() == 1 }, "the claim is refused")
+	w.pass(10 * time.Minute)
+	w.Expect(tried()).To(gomega.Equal(1))
+	w.twilio.ClearFaults()
+	w.pass(20 * time.Minute)
+	w.eventuallyClosed(started)
+	w.Expect(w.notices(started)).To(gomega.HaveLen(1))
+}
+
+func TestANoticeThatWasSentLateByACrashedReplicaIsNotSentAgain(t *testing.T) {
+	w, _, _ := start(t)
+	started := w.conversation(w.twilio.StartConversation("sms", customer, "Hello?"))
+	w.clock.Step(2 * time.Second) // So that the silence begins with the accept.
+	w.accept(started)
+	w.eventuallyArmed(started)
+	// Another replica has claimed the notice; when its lease has run out, and the step has just been taken over, the
+	// notice that it had sent comes to light.
+	episode := started.ReservationSID
+	claimedAt := w.clock.Now().Add(timeout).UTC().Truncate(time.Second)
+	w.setAttributeJSON(started, "inactivityPolicy", `{"policy":"`+w.namespace+`/plain","step":"notice","episode":"`+episode+
+		`","at":"`+claimedAt.Format(time.RFC3339)+`","idleSeconds":900}`)
+	var once sync.Once
+	late := func(r *http.Request, form url.Values) bool {
+		if claimWrite.is(r, form) && r.Header.Get("If-Match") != "" {
+			once.Do(func() {
+				marker := `{"inactivityPolicy":{"policy":"` + w.namespace + `/plain","step":"notice","episode":"` + episode +
+					`","idleSince":"` + claimedAt.Add(-timeout).Format(time.RFC3339) + `","action":"Close"}}`
+				w.postToTwilio("/v1/Conversations/"+started.ConversationSID+"/Messages", url.Values{"Body": {notice}, "Attributes": {marker}})
+			})
+		}
+		return true
+	}
+	w.onRequest.Store(&late)
+	w.pass(timeout + time.Minute)
+	w.eventuallyClosed(started)
+	w.Expect(w.notices(started)).To(gomega.HaveLen(1))
 }
 
 func TestARepeatedAcceptOfAConversationThatWasPutAsideWritesNothing(t *testing.T) {
@@ -330,11 +484,7 @@ func TestARepeatedAcceptOfAConversationThatWasPutAsideWritesNothing(t *testing.T
 	w.settle()
 	w.do(w.twilio.Leave(started.ConversationSID))
 	written, looked := len(w.twilio.Writes()), len(w.twilio.Journal())
-	for _, entry := range w.twilio.Journal() {
-		if entry.Kind == twiliosim.KindCallback && entry.Event == acceptEvent {
-			w.deliverAgain(entry, r)
-		}
-	}
+	w.deliverAllAgain(acceptEvent, r)
 	w.Eventually(func() []string { return about(w, looked, started) }).ShouldNot(gomega.BeEmpty(), "the operator looks")
 	w.pass(time.Minute)
 	w.Expect(w.twilio.Writes()[written:]).To(gomega.BeEmpty())

@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"encoding/json"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -365,6 +366,48 @@ func about(w *world, count int, started twiliosim.Started) []string {
 		}
 	}
 	return requests
+}
+
+func TestAPolicyThatTakesAnothersPlaceStartsEveryClockAnew(t *testing.T) {
+	w, _, owner := start(t, func(spec *v1alpha1.InactivityPolicySpec) { spec.Timeout = "2h" })
+	next := w.policy("younger", func(spec *v1alpha1.InactivityPolicySpec) { spec.Timeout = "5m" })
+	w.create(next)
+	w.eventuallyCondition(next, v1alpha1.ConditionReady, "True/"+v1alpha1.ReasonStandby)
+	w.Expect(w.get(next).Status.EffectiveSince).To(gomega.BeNil())
+	started := w.acceptedConversation()
+	w.pass(time.Hour)
+	w.Expect(w.notices(started)).To(gomega.BeEmpty(), "the older policy's two hours count")
+
+	w.do(w.cluster.Delete(t.Context(), owner))
+	w.eventuallyCondition(next, v1alpha1.ConditionReady, "True/"+v1alpha1.ReasonSucceeded)
+	w.pass(5*time.Minute - 2*time.Second)
+	w.Expect(w.notices(started)).To(gomega.BeEmpty())
+	w.pass(2 * time.Second)
+	w.eventuallyClosed(started)
+	w.Expect(w.notices(started)).To(gomega.HaveLen(1))
+}
+
+func TestAnEditedTimeoutCountsOnlyOnceItHasTakenEffect(t *testing.T) {
+	w, _, policy := start(t, func(spec *v1alpha1.InactivityPolicySpec) { spec.Timeout = "2h" })
+	started := w.acceptedConversation()
+	w.pass(time.Hour)
+	restore := w.twilio.Fail(twiliosim.Fault{Path: `/v1/Workspaces$`, Status: http.StatusServiceUnavailable})
+	w.patch(policy, func(p *v1alpha1.InactivityPolicy) { p.Spec.Timeout = "1m" })
+	w.eventuallyCondition(policy, v1alpha1.ConditionReady, "False/"+v1alpha1.ReasonTwilioUnavailable)
+	w.untouchedWhile(5*time.Minute, started)
+	restore()
+	w.eventuallyReady(policy)
+	w.pass(time.Minute)
+	w.eventuallyClosed(started)
+}
+
+// untouchedWhile shows that nothing is written to Twilio in a time in which the sweep has been at work.
+func (w *world) untouchedWhile(length time.Duration, started twiliosim.Started) {
+	w.t.Helper()
+	written := len(w.twilio.Writes())
+	w.pass(length)
+	w.Expect(w.twilio.Writes()[written:]).To(gomega.BeEmpty())
+	w.Expect(w.taskStatus(started)).To(gomega.Equal("assigned"))
 }
 
 func TestAPolicyThatOnlyNamesAWorkspaceDoesNotTakeItOutOfForce(t *testing.T) {

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -111,7 +112,11 @@ func (r *InactivityPolicyReconciler) writeCallback(ctx context.Context, scope *s
 
 // giveBack gives up a workspace that the policy no longer manages.
 func (r *InactivityPolicyReconciler) giveBack(ctx context.Context, scope *scope, record *previousCallback) *problem {
-	if err := r.release(ctx, scope.policy, record, func() (TwilioClient, error) { return scope.client, nil }); err != nil {
+	err := r.release(ctx, scope.policy, record, func() (TwilioClient, string, error) { return scope.client, scope.accountSID, nil })
+	switch {
+	case errors.Is(err, errOtherAccount):
+		r.abandon(scope.policy, record)
+	case err != nil:
 		return twilioProblem("putting back the callback of workspace "+record.WorkspaceSID, err)
 	}
 	if err := r.writePrevious(ctx, scope.policy, nil); err != nil {
@@ -121,10 +126,14 @@ func (r *InactivityPolicyReconciler) giveBack(ctx context.Context, scope *scope,
 	return nil
 }
 
+// errOtherAccount says that a callback cannot be put back because the credentials are of another account by now.
+var errOtherAccount = errors.New("the credentials are of another account than the workspace")
+
 // release takes the policy off the workspace of its record. While other policies of the workspace remain, they are left
-// the record; the last one puts back what was there before, unless somebody else has taken the slot meanwhile.
+// the record; the last one puts back what was there before, unless somebody else has taken the slot meanwhile. connect
+// gives a client, and the account that it is of.
 func (r *InactivityPolicyReconciler) release(ctx context.Context, policy *v1alpha1.InactivityPolicy, record *previousCallback,
-	connect func() (TwilioClient, error)) error {
+	connect func() (TwilioClient, string, error)) error {
 	siblings, err := r.siblings(ctx, policy, record.WorkspaceSID)
 	if err != nil {
 		return err
@@ -132,9 +141,12 @@ func (r *InactivityPolicyReconciler) release(ctx context.Context, policy *v1alph
 	if remaining := heirs(record.WorkspaceSID, siblings); len(remaining) > 0 {
 		return r.handOver(ctx, remaining, record)
 	}
-	twilioClient, err := connect()
+	twilioClient, accountSID, err := connect()
 	if err != nil {
 		return err
+	}
+	if record.AccountSID != "" && record.AccountSID != accountSID {
+		return errOtherAccount
 	}
 	workspace, err := twilioClient.GetWorkspace(ctx, record.WorkspaceSID)
 	if twilio.IsNotFound(err) {
@@ -160,6 +172,13 @@ func (r *InactivityPolicyReconciler) release(ctx context.Context, policy *v1alph
 	r.announce(policy, corev1.EventTypeNormal, eventCallbackRestored, actionCallback,
 		"Workspace %s: callback put back to %s", record.WorkspaceSID, shownURL(record.URL))
 	return nil
+}
+
+// abandon says what is left to do by hand when a callback cannot be put back.
+func (r *InactivityPolicyReconciler) abandon(policy *v1alpha1.InactivityPolicy, record *previousCallback) {
+	r.announce(policy, corev1.EventTypeWarning, eventCallbackAbandoned, actionCallback,
+		"Workspace %s may still call %s, because Twilio could not be reached with the policy's credentials: set its callback to %s and its events to %q by hand",
+		record.WorkspaceSID, shownURL(record.Applied), shownURL(record.URL), record.Filter)
 }
 
 // withEvent returns the filter with the event in it, and as it was when it has the event already.

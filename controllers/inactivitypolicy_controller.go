@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -69,12 +70,41 @@ func (r *InactivityPolicyReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.InactivityPolicy{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, asked))).
 		WithOptions(controller.Options{RateLimiter: jittered[reconcile.Request]{
 			workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute)}}).
+		Watches(&v1alpha1.InactivityPolicy{}, handler.EnqueueRequestsFromMapFunc(r.othersOfWorkspace), builder.WithPredicates(comesOrGoes)).
 		WatchesRawSource(source.Channel(r.SecretChanged, handler.EnqueueRequestsFromMapFunc(r.policiesOfSecret))).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("setting up the policy controller: %w", err)
 	}
 	return nil
+}
+
+// comesOrGoes lets pass what may make another policy the owner of a workspace's conversations.
+var comesOrGoes = predicate.Funcs{
+	CreateFunc:  func(event.CreateEvent) bool { return false },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		before, after := index.ExtractWorkspaceSID(e.ObjectOld), index.ExtractWorkspaceSID(e.ObjectNew)
+		return !slices.Equal(before, after) || e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+	},
+}
+
+// othersOfWorkspace names the other policies of a policy's workspace.
+func (r *InactivityPolicyReconciler) othersOfWorkspace(ctx context.Context, policy client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, workspaceSID := range index.ExtractWorkspaceSID(policy) {
+		others, err := index.PoliciesForWorkspace(ctx, r.Client, workspaceSID)
+		if err != nil {
+			log.FromContext(ctx).Error(err, "Finding the other policies of a workspace failed", "workspace", workspaceSID)
+			return nil
+		}
+		for i := range others {
+			if others[i].UID != policy.GetUID() {
+				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&others[i])})
+			}
+		}
+	}
+	return requests
 }
 
 // policiesOfSecret names the policies to look at when a Secret has changed.

@@ -2,10 +2,10 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -35,15 +35,13 @@ func (r *InactivityPolicyReconciler) reconcileDelete(ctx context.Context, policy
 		return ctrl.Result{}, err
 	}
 	if record != nil {
-		err := r.release(ctx, policy, record, func() (TwilioClient, error) { return r.connect(ctx, policy) })
-		if err != nil && r.Clock.Since(policy.DeletionTimestamp.Time) < deletionPatience {
+		err := r.release(ctx, policy, record, func() (TwilioClient, string, error) { return r.connect(ctx, policy) })
+		if err != nil && !errors.Is(err, errOtherAccount) && r.Clock.Since(policy.DeletionTimestamp.Time) < deletionPatience {
 			return r.retryDelete(ctx, policy, record, err)
 		}
 		if err != nil {
 			log.FromContext(ctx).Error(err, "Giving up putting the callback back", "workspace", record.WorkspaceSID)
-			r.announce(policy, corev1.EventTypeWarning, eventCallbackAbandoned, actionCallback,
-				"Workspace %s may still call %s, because Twilio could not be reached with the policy's credentials: set its callback to %s and its events to %q by hand",
-				record.WorkspaceSID, shownURL(record.Applied), shownURL(record.URL), record.Filter)
+			r.abandon(policy, record)
 		}
 	}
 	return ctrl.Result{}, r.setFinalizer(ctx, policy, false)
@@ -83,14 +81,15 @@ func (r *InactivityPolicyReconciler) takenOver(ctx context.Context, policy *v1al
 
 // connect makes a client from what is known of the Secret, because it may be on its way out as well: reading one that is
 // gone would make it forgotten. A token that has been rotated meanwhile is found within the deletion's patience.
-func (r *InactivityPolicyReconciler) connect(ctx context.Context, policy *v1alpha1.InactivityPolicy) (TwilioClient, error) {
+func (r *InactivityPolicyReconciler) connect(ctx context.Context, policy *v1alpha1.InactivityPolicy) (TwilioClient, string, error) {
 	name := types.NamespacedName{Namespace: policy.Namespace, Name: policy.Spec.CredentialsSecretRef.Name}
 	found, known := r.Credentials.Get(name)
 	if !known {
 		var err error
 		if found, err = r.Credentials.Refresh(ctx, name); err != nil {
-			return nil, fmt.Errorf("reading Secret %s: %w", name, err)
+			return nil, "", fmt.Errorf("reading Secret %s: %w", name, err)
 		}
 	}
-	return r.Twilio(found.Twilio)
+	twilioClient, err := r.Twilio(found.Twilio)
+	return twilioClient, found.AccountSID(), err
 }

@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,22 +126,30 @@ func TestPoliciesThatGoWithTheirSecretAsWithTheirNamespacePutTheCallbackBack(t *
 	}
 }
 
-func TestTheRecordIsHandedToAPolicyThatNeverGotIntoForce(t *testing.T) {
+func TestTheRecordIsNotLeftToAPolicyThatOnlyNamesTheWorkspace(t *testing.T) {
 	w, _, policies := takenOver(t)
 	sid := w.twilio.WorkspaceSID()
-	idle := w.policy("idle", func(spec *v1alpha1.InactivityPolicySpec) {
-		spec.Workspace, spec.Suspend = v1alpha1.WorkspaceReference{SID: sid}, true
+	stranger := w.policy("stranger", func(spec *v1alpha1.InactivityPolicySpec) {
+		spec.Workspace = v1alpha1.WorkspaceReference{SID: sid}
+		spec.CredentialsSecretRef.Name = "none"
 	})
-	w.create(idle)
-	w.eventuallyCondition(idle, v1alpha1.ConditionReady, "True/Suspended")
-	w.Expect(w.record(idle)).To(gomega.BeEmpty())
-	record := w.record(policies[0])
+	w.create(stranger)
+	w.eventuallyCondition(stranger, v1alpha1.ConditionReady, "False/SecretNotFound")
 	w.delete(policies[0])
 	w.eventuallyGone(policies[0])
-	w.Expect(w.record(idle)).To(gomega.Equal(record))
-	w.delete(idle)
-	w.eventuallyGone(idle)
-	w.Expect(w.slot(sid)).To(gomega.Equal(somebodys()))
+	w.Expect(w.slot(sid)).To(gomega.Equal(somebodys()), "the callback is put back by the policy that could do it")
+	w.Expect(w.record(stranger)).To(gomega.BeEmpty())
+}
+
+func TestAWorkspaceOfAnotherAccountIsNotTakenForOneThatIsGone(t *testing.T) {
+	w, _, policies := takenOver(t)
+	record := w.record(policies[0])
+	w.Expect(record).To(gomega.ContainSubstring(w.twilio.AccountSID()))
+	w.setRecord(policies[0], strings.ReplaceAll(record, w.twilio.AccountSID(), "AC"+strings.Repeat("0", 32)))
+	w.delete(policies[0])
+	w.eventuallyGone(policies[0])
+	event := w.eventuallyEvent(policies[0], corev1.EventTypeWarning, "CallbackNotRestored")
+	w.Expect(event.Note).To(containsAll(w.twilio.WorkspaceSID(), "by hand"))
 }
 
 func TestDeletionPutsTheCallbackBackWhateverBecameOfThePolicy(t *testing.T) {

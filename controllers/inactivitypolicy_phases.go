@@ -31,6 +31,8 @@ type scope struct {
 	workspace *twilio.Workspace
 	// callback is set by configureCallback.
 	callback callbackState
+	// owner, set by findOwner, is the other policy that owns the workspace's conversations; empty: this one does.
+	owner string
 }
 
 // callbackState is what became of the workspace's callback.
@@ -51,7 +53,7 @@ func (r *InactivityPolicyReconciler) bringIntoForce(ctx context.Context, policy 
 		return scope, nil
 	}
 	ctx = twilio.WithServerTime(ctx, scope.clock)
-	for _, phase := range []phase{r.checkSpec, r.resolveCredentials, r.resolveWorkspace, r.publishWorkspace, r.configureCallback} {
+	for _, phase := range []phase{r.checkSpec, r.resolveCredentials, r.resolveWorkspace, r.publishWorkspace, r.configureCallback, r.findOwner} {
 		if problem := phase(ctx, scope); problem != nil {
 			return scope, problem
 		}
@@ -134,6 +136,19 @@ func (r *InactivityPolicyReconciler) publishWorkspace(ctx context.Context, scope
 	if err != nil {
 		return &problem{class: transient, reason: v1alpha1.ReasonProgressing, cause: err,
 			message: "The workspace could not be written into the status; it is tried again"}
+	}
+	return nil
+}
+
+// findOwner finds out whether the conversations of the workspace are this policy's, or an older one's.
+func (r *InactivityPolicyReconciler) findOwner(ctx context.Context, scope *scope) *problem {
+	others, err := r.siblings(ctx, scope.policy, scope.workspace.SID)
+	if err != nil {
+		return &problem{class: transient, reason: v1alpha1.ReasonProgressing, cause: err,
+			message: "The other policies of the workspace could not be listed; it is tried again"}
+	}
+	if owner := inactivity.Owner(append(others, *scope.policy)); owner.UID != scope.policy.UID {
+		scope.owner = owner.Namespace + "/" + owner.Name
 	}
 	return nil
 }

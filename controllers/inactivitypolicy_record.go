@@ -17,8 +17,10 @@ import (
 // every policy of the workspace, because status may be wiped and the first policy may go before the others.
 type previousCallback struct {
 	WorkspaceSID string `json:"workspaceSid"`
-	URL          string `json:"url"`
-	Filter       string `json:"filter"`
+	// AccountSID owns the workspace: to another account's credentials it does not exist, which is no proof that it is gone.
+	AccountSID string `json:"accountSid,omitempty"`
+	URL        string `json:"url"`
+	Filter     string `json:"filter"`
 	// Applied is the URL that the operator sets, by which it is recognised after the public URL has changed.
 	Applied string `json:"applied"`
 	// Replaced is the operator's own earlier URL while that is still in the slot: setting Applied may fail, and the next
@@ -39,7 +41,8 @@ func readPrevious(policy *v1alpha1.InactivityPolicy) *previousCallback {
 	return &record
 }
 
-// writePrevious writes a policy's record, or removes it when record is nil.
+// writePrevious writes a policy's record, or removes it when record is nil. It is refused when the policy is not the newest
+// any more: a record that another reconcile has just written must not be lost to a guess.
 func (r *InactivityPolicyReconciler) writePrevious(ctx context.Context, policy *v1alpha1.InactivityPolicy, record *previousCallback) error {
 	changed := policy.DeepCopy()
 	delete(changed.Annotations, v1alpha1.AnnotationPreviousCallback)
@@ -57,7 +60,7 @@ func (r *InactivityPolicyReconciler) writePrevious(ctx context.Context, policy *
 		return nil
 	}
 	status := policy.Status
-	if err := r.Client.Patch(ctx, changed, client.MergeFrom(policy)); err != nil {
+	if err := r.Client.Patch(ctx, changed, client.MergeFromWithOptions(policy, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("recording the previous callback on policy %s/%s: %w", policy.Namespace, policy.Name, err)
 	}
 	*policy = *changed
@@ -100,7 +103,7 @@ func (r *InactivityPolicyReconciler) recordFor(ctx context.Context, scope *scope
 	wanted string, ours bool) (*previousCallback, error) {
 	workspace := scope.workspace
 	if !ours && workspace.EventCallbackURL != "" {
-		observed := &previousCallback{WorkspaceSID: workspace.SID, URL: workspace.EventCallbackURL, Filter: workspace.EventsFilter, Applied: wanted}
+		observed := &previousCallback{WorkspaceSID: workspace.SID, AccountSID: scope.accountSID, URL: workspace.EventCallbackURL, Filter: workspace.EventsFilter, Applied: wanted}
 		for i := range siblings {
 			// If somebody has put another callback in the place of the operator's, that is what has to come back now.
 			if kept := readPrevious(&siblings[i]); kept != nil && kept.WorkspaceSID == workspace.SID {
@@ -115,9 +118,9 @@ func (r *InactivityPolicyReconciler) recordFor(ctx context.Context, scope *scope
 	switch {
 	case record != nil:
 	case ours:
-		record = &previousCallback{WorkspaceSID: workspace.SID, Guessed: true}
+		record = &previousCallback{WorkspaceSID: workspace.SID, AccountSID: scope.accountSID, Guessed: true}
 	default:
-		record = &previousCallback{WorkspaceSID: workspace.SID, Filter: workspace.EventsFilter}
+		record = &previousCallback{WorkspaceSID: workspace.SID, AccountSID: scope.accountSID, Filter: workspace.EventsFilter}
 	}
 	record.Applied, record.Replaced = wanted, ""
 	if ours && !callback.SameEndpoint(workspace.EventCallbackURL, wanted) {
@@ -138,13 +141,16 @@ func (r *InactivityPolicyReconciler) handOver(ctx context.Context, remaining []v
 	return nil
 }
 
-// siblings are the other policies of the workspace.
+// siblings are the other policies of the workspace: those whose credentials have found it. What another policy merely
+// names, or has in its annotations, is believed by nobody, because any team could write it.
 func (r *InactivityPolicyReconciler) siblings(ctx context.Context, policy *v1alpha1.InactivityPolicy, workspaceSID string) ([]v1alpha1.InactivityPolicy, error) {
 	all, err := index.PoliciesForWorkspace(ctx, r.Client, workspaceSID)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(other v1alpha1.InactivityPolicy) bool { return other.UID == policy.UID }), nil
+	return slices.DeleteFunc(all, func(other v1alpha1.InactivityPolicy) bool {
+		return other.UID == policy.UID || other.Status.Workspace == nil
+	}), nil
 }
 
 // heirs are the siblings that keep the workspace's callback when a policy goes: those that stay and want it. One whose

@@ -10,6 +10,9 @@ import (
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
 )
 
+// reconcileAtLength is how much of the annotation reconcileAt the status holds; an annotation may be far longer.
+const reconcileAtLength = 256
+
 // markProgressing says that a new generation is being worked on, before anybody outside is asked.
 func markProgressing(policy *v1alpha1.InactivityPolicy) {
 	const message = "The policy is being brought into force"
@@ -22,7 +25,7 @@ func markProgressing(policy *v1alpha1.InactivityPolicy) {
 func markDeleting(policy *v1alpha1.InactivityPolicy, workspaceSID string) {
 	message := fmt.Sprintf("Being deleted: putting back the callback of workspace %s failed, and is tried again for %s at most", workspaceSID, deletionPatience)
 	policy.Status.ObservedGeneration = policy.Generation
-	policy.Status.LastHandledReconcileAt = policy.Annotations[v1alpha1.AnnotationReconcileAt]
+	policy.Status.LastHandledReconcileAt = handledReconcileAt(policy)
 	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonDeleting, message)
 	setCondition(policy, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonDeleting, message)
 	meta.RemoveStatusCondition(&policy.Status.Conditions, v1alpha1.ConditionStalled)
@@ -32,27 +35,34 @@ func markDeleting(policy *v1alpha1.InactivityPolicy, workspaceSID string) {
 func summarize(policy *v1alpha1.InactivityPolicy, scope *scope, problem *problem, now time.Time) {
 	status := &policy.Status
 	status.ObservedGeneration = policy.Generation
-	status.LastHandledReconcileAt = policy.Annotations[v1alpha1.AnnotationReconcileAt]
+	status.LastHandledReconcileAt = handledReconcileAt(policy)
+	observeWorkspace(policy, scope)
 	if policy.Spec.Suspend {
 		summarizeSuspended(policy)
 		return
 	}
-	observeWorkspace(policy, scope)
 	if problem != nil {
 		summarizeProblem(policy, problem)
 		return
-	}
-	if status.EffectiveSince == nil || status.EffectiveTimeout != policy.Spec.Timeout {
-		status.EffectiveSince = &metav1.Time{Time: now.Truncate(time.Second)}
-		status.EffectiveTimeout = policy.Spec.Timeout
 	}
 	configured := metav1.ConditionTrue
 	if scope.callback.url == "" {
 		configured = metav1.ConditionFalse
 	}
 	setCondition(policy, v1alpha1.ConditionCallbackConfigured, configured, scope.callback.reason, scope.callback.message)
-	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded,
-		fmt.Sprintf("In force: conversations of workspace %s that are idle for %s are acted on", scope.workspace.SID, policy.Spec.Timeout))
+	if scope.owner != "" {
+		// When the owner goes and this policy takes its place, every clock starts anew.
+		status.EffectiveSince, status.EffectiveTimeout, status.Conversations = nil, "", nil
+		setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonStandby,
+			fmt.Sprintf("Standing by: the conversations of workspace %s are those of the older policy %s", scope.workspace.SID, scope.owner))
+	} else {
+		if status.EffectiveSince == nil || status.EffectiveTimeout != policy.Spec.Timeout {
+			status.EffectiveSince = &metav1.Time{Time: now.Truncate(time.Second)}
+			status.EffectiveTimeout = policy.Spec.Timeout
+		}
+		setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded,
+			fmt.Sprintf("In force: conversations of workspace %s that are idle for %s are acted on", scope.workspace.SID, policy.Spec.Timeout))
+	}
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReconciling)
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
 }
@@ -69,7 +79,8 @@ func summarizeSuspended(policy *v1alpha1.InactivityPolicy) {
 }
 
 // summarizeProblem says why the policy is not in force. A policy that was in force stays so while Twilio or its Secret
-// cannot be reached; not when its callback belongs to somebody else, who may be ending conversations too.
+// cannot be reached; not when its spec is invalid, or its callback belongs to somebody else, who may be ending
+// conversations too.
 func summarizeProblem(policy *v1alpha1.InactivityPolicy, problem *problem) {
 	conditions := &policy.Status.Conditions
 	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionFalse, problem.reason, problem.message)
@@ -81,8 +92,11 @@ func summarizeProblem(policy *v1alpha1.InactivityPolicy, problem *problem) {
 		meta.RemoveStatusCondition(conditions, v1alpha1.ConditionStalled)
 	}
 	switch problem.reason {
-	case v1alpha1.ReasonCallbackInUse, v1alpha1.ReasonCallbackRejected:
+	case v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonCallbackInUse, v1alpha1.ReasonCallbackRejected:
 		policy.Status.EffectiveSince, policy.Status.EffectiveTimeout = nil, ""
+	}
+	switch problem.reason {
+	case v1alpha1.ReasonCallbackInUse, v1alpha1.ReasonCallbackRejected:
 		if policy.Status.Workspace != nil {
 			policy.Status.Workspace.CallbackURL = ""
 		}
@@ -100,7 +114,7 @@ func summarizeProblem(policy *v1alpha1.InactivityPolicy, problem *problem) {
 func observeWorkspace(policy *v1alpha1.InactivityPolicy, scope *scope) {
 	status := &policy.Status
 	before := status.Workspace
-	if before != nil && !means(policy.Spec.Workspace, before) || scope.workspace != nil && before != nil && before.SID != scope.workspace.SID {
+	if before != nil && !policy.Spec.Workspace.Names(before) || scope.workspace != nil && before != nil && before.SID != scope.workspace.SID {
 		status.Workspace, status.EffectiveSince, status.EffectiveTimeout, status.Conversations = nil, nil, "", nil
 		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionCallbackConfigured)
 	}
@@ -120,12 +134,9 @@ func observeWorkspace(policy *v1alpha1.InactivityPolicy, scope *scope) {
 	status.Workspace = observed
 }
 
-// means reports whether the reference names the workspace.
-func means(reference v1alpha1.WorkspaceReference, workspace *v1alpha1.ObservedWorkspace) bool {
-	if reference.SID != "" {
-		return reference.SID == workspace.SID
-	}
-	return reference.FriendlyName == workspace.FriendlyName
+// handledReconcileAt is the value of the annotation that asks for a reconcile, as far as the status holds it.
+func handledReconcileAt(policy *v1alpha1.InactivityPolicy) string {
+	return shortened(policy.Annotations[v1alpha1.AnnotationReconcileAt], reconcileAtLength)
 }
 
 func setCondition(policy *v1alpha1.InactivityPolicy, kind string, status metav1.ConditionStatus, reason, message string) {

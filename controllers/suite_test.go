@@ -159,9 +159,11 @@ func (w *world) intercept(next http.Handler) http.Handler {
 // replica is an operator at work.
 type replica struct {
 	publicURL *url.URL
-	ready     healthz.Checker
-	manager   ctrl.Manager
-	stop      func()
+	// address is where it really listens.
+	address string
+	ready   healthz.Checker
+	manager ctrl.Manager
+	stop    func()
 }
 
 // startOperator runs an operator in the world, wired as the program wires it.
@@ -225,7 +227,7 @@ func (w *world) startOperator(change ...func(*operator.Config)) *replica {
 	}
 	w.t.Cleanup(stop)
 	w.Eventually(func() error { return ready(httptest.NewRequestWithContext(ctx, "GET", "/readyz", nil)) }).Should(gomega.Succeed())
-	r := &replica{publicURL: settings.PublicURL, ready: ready, manager: mgr}
+	r := &replica{publicURL: settings.PublicURL, address: "http://" + listener.Addr().String(), ready: ready, manager: mgr}
 	r.stop = func() {
 		stop()
 		w.replicas = slices.DeleteFunc(w.replicas, func(other *replica) bool { return other == r })
@@ -334,13 +336,13 @@ func (w *world) condition(policy *v1alpha1.InactivityPolicy, kind string) string
 
 func (w *world) eventuallyReady(policy *v1alpha1.InactivityPolicy) {
 	w.t.Helper()
-	w.eventuallyCondition(policy, v1alpha1.ConditionReady, "True/Succeeded")
+	w.eventuallyCondition(policy, v1alpha1.ConditionReady, "True/"+v1alpha1.ReasonSucceeded, "True/"+v1alpha1.ReasonStandby)
 }
 
-// eventuallyCondition waits until a condition is as wanted, and every operator knows it.
-func (w *world) eventuallyCondition(policy *v1alpha1.InactivityPolicy, kind, want string) {
+// eventuallyCondition waits until a condition is one of those wanted, and every operator knows it.
+func (w *world) eventuallyCondition(policy *v1alpha1.InactivityPolicy, kind string, want ...string) {
 	w.t.Helper()
-	w.Eventually(func() string { return w.condition(policy, kind) }).Should(gomega.Equal(want),
+	w.Eventually(func() string { return w.condition(policy, kind) }).Should(gomega.BeElementOf(want),
 		func() string { return fmt.Sprintf("%+v", w.get(policy).Status.Conditions) })
 	version := w.get(policy).ResourceVersion
 	for _, r := range w.replicas {

@@ -31,6 +31,8 @@ const (
 	ReasonSucceeded = "Succeeded"
 	// ReasonProgressing: the operator is at work on this generation.
 	ReasonProgressing = "Progressing"
+	// ReasonStandby: an older policy owns the conversations of the workspace.
+	ReasonStandby = "Standby"
 	// ReasonSuspended: spec.suspend is true.
 	ReasonSuspended = "Suspended"
 	// ReasonInvalidSpec: spec has a value that only code could judge, and it is wrong.
