@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"golang.org/x/time/rate"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -27,6 +28,8 @@ type handler struct {
 	queue        Enqueuer
 	metrics      *metrics.Metrics
 	slots        chan struct{}
+	// lines is how many lines about refused requests are still to be written: anybody can cause them.
+	lines *rate.Limiter
 }
 
 func newHandler(options Options) *handler {
@@ -38,6 +41,7 @@ func newHandler(options Options) *handler {
 		queue:    options.Queue,
 		metrics:  options.Metrics,
 		slots:    make(chan struct{}, maxRequests),
+		lines:    rate.NewLimiter(refusalLines, refusalLinesBurst),
 	}
 }
 
@@ -55,7 +59,7 @@ var endpoints = []endpoint{
 	{metrics.EndpointConversations, callback.ConversationsPath, decodeConversations, false},
 }
 
-// ServeHTTP answers one request, logs it if it is refused, and counts it.
+// ServeHTTP answers one request and counts it. If it is refused it is logged, unless too many are.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to, workspaceSID, found := h.route(r)
 	var given answer
@@ -67,7 +71,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	given.write(w)
 	h.metrics.Callback(to.name, given.outcome)
-	if given.status() != http.StatusNoContent {
+	if given.status() != http.StatusNoContent && h.lines.Allow() {
 		log.FromContext(r.Context()).Info("Refusing a callback", "endpoint", to.name, "outcome", given.outcome, "cause", given.cause)
 	}
 }

@@ -666,3 +666,15 @@ func TestTooManyRequestsAtATime(t *testing.T) {
 		t.Errorf("%d slots are taken after the request, want %d", got, maxRequests-1)
 	}
 }
+
+func TestAFloodOfRefusedRequestsDoesNotFloodTheLog(t *testing.T) {
+	f := newFixture()
+	r := f.receiver(t)
+	const flood = 10 * refusalLinesBurst
+	for range flood {
+		_ = f.answered(r, httptest.NewRequest(http.MethodGet, "/nowhere", nil)).Body.Close()
+	}
+	if lines := strings.Count(f.logged(), "Refusing a callback"); lines < refusalLinesBurst || lines > 2*refusalLinesBurst {
+		t.Errorf("%d requests gave %d lines, want about %d", flood, lines, refusalLinesBurst)
+	}
+}

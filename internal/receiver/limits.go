@@ -23,6 +23,11 @@ const (
 	// a time; more come from Secrets that were not all rotated yet.
 	maxTokens = 16
 
+	// refusalLines and refusalLinesBurst are how many lines about refused requests are written, a second and at once:
+	// enough to see what is wrong with a set-up, too few to fill a disk. The metrics count every request.
+	refusalLines      = 1
+	refusalLinesBurst = 60
+
 	// lookupTimeout bounds the look into the cache, which waits while the cache has not synced.
 	lookupTimeout = 2 * time.Second
 
