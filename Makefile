@@ -66,7 +66,7 @@ lint: $(GOLANGCI_LINT) ## Run the linters over every Go module with code.
 .PHONY: test
 test: ## Run the tests on a real API server with the race detector (PKG, ARGS: go test's), and print the coverage.
 	@KUBEBUILDER_ASSETS="$$(go run -C hack/controlplane .)" && export KUBEBUILDER_ASSETS && \
-		go test -race -covermode=atomic -coverpkg=$(COVERED) -coverprofile=cover.tmp $(ARGS) $(or $(PKG),./...)
+		go test -race -parallel 6 -covermode=atomic -coverpkg=$(COVERED) -coverprofile=cover.tmp $(ARGS) $(or $(PKG),./...)
 	@go test -C hack/controlplane -race $(ARGS) ./...
 	@grep -v '/zz_generated\.' cover.tmp >cover.out && rm -f cover.tmp
 	@go tool cover -func=cover.out | awk 'END {print "coverage of api, controllers and internal: " $$NF}'

@@ -42,8 +42,8 @@ func TestAWorkspaceIsFoundBySIDAndByName(t *testing.T) {
 	bySID := w.policy("by-sid", func(spec *v1alpha1.InactivityPolicySpec) { spec.Workspace = v1alpha1.WorkspaceReference{SID: second} })
 	w.create(byName)
 	w.create(bySID)
-	w.eventuallyIs(byName, inEffect())
-	w.eventuallyIs(bySID, inEffect())
+	w.eventuallyInEffect(byName)
+	w.eventuallyInEffect(bySID)
 	w.Expect(w.get(byName).Status.Workspace.SID).To(gomega.Equal(w.twilio.WorkspaceSID()))
 	w.Expect(w.get(bySID).Status.Workspace.FriendlyName).To(gomega.Equal("Second"))
 	for _, workspace := range w.twilio.State().Workspaces {
@@ -111,7 +111,7 @@ func TestSomebodyElsesCallbackIsRecordedBeforeItIsReplaced(t *testing.T) {
 	record := w.record(policy)
 
 	w.twilio.ClearFaults()
-	w.eventuallyIs(policy, inEffect())
+	w.eventuallyInEffect(policy)
 	w.Expect(w.slot(sid)).To(gomega.Equal(ours(r, sid)), "the filter is not the other party's any more")
 	w.Expect(w.record(policy)).To(gomega.Equal(record))
 }
@@ -124,13 +124,13 @@ func TestACallbackThatReplacesOursIsTheOneThatComesBack(t *testing.T) {
 	r := w.startOperator()
 	first, second := w.policy("first", replace), w.policy("second", replace)
 	w.create(first)
-	w.eventuallyIs(first, inEffect())
+	w.eventuallyInEffect(first)
 	w.create(second)
-	w.eventuallyIs(second, inEffect())
+	w.eventuallyInEffect(second)
 
 	w.setCallback(sid, somebodys())
-	w.look(first)
-	w.Expect(w.slot(sid)).To(gomega.Equal(ours(r, sid)))
+	w.ask(first)
+	w.eventuallySlot(sid, ours(r, sid))
 	w.delete(first)
 	w.eventuallyGone(first)
 	w.Expect(w.slot(sid)).To(gomega.Equal(ours(r, sid)))
@@ -207,7 +207,7 @@ func TestASecondPolicyOfTheWorkspaceWritesNothingToTwilio(t *testing.T) {
 		spec.Workspace = v1alpha1.WorkspaceReference{SID: w.twilio.WorkspaceSID()}
 	})
 	w.create(second)
-	w.eventuallyIs(second, inEffect())
+	w.eventuallyInEffect(second)
 	w.look(first)
 	w.Expect(writes()).To(gomega.BeEmpty())
 	w.Expect(w.record(second)).To(gomega.Equal(w.record(first)))
@@ -242,14 +242,14 @@ func TestAfterTheOperatorHasMovedItsOldCallbackIsRecognised(t *testing.T) {
 			policy := w.inForce(replace)
 			// Whoever may not replace others' callbacks may still replace the operator's own.
 			w.patch(policy, func(p *v1alpha1.InactivityPolicy) { p.Spec.Callback = nil })
-			w.eventuallyIs(policy, inEffect())
+			w.eventuallyInEffect(policy)
 			before.stop()
 			betweenStarts(w, policy)
 
 			after := w.startOperator()
 			w.Expect(after.publicURL).NotTo(gomega.Equal(before.publicURL))
 			w.eventuallySlot(sid, ours(after, sid))
-			w.eventuallyIs(policy, inEffect())
+			w.eventuallyInEffect(policy)
 
 			w.delete(policy)
 			w.eventuallyGone(policy)
@@ -277,7 +277,7 @@ func TestANewPolicyRecognisesTheCallbackOfTheOperatorsOldAddress(t *testing.T) {
 			after := w.startOperator()
 			second := w.policy("second", change)
 			w.create(second)
-			w.eventuallyIs(second, inEffect())
+			w.eventuallyInEffect(second)
 			w.Expect(w.slot(sid)).To(gomega.Equal(ours(after, sid)))
 			for _, policy := range []*v1alpha1.InactivityPolicy{first, second} {
 				w.delete(policy)
@@ -296,7 +296,7 @@ func TestAPolicyThatMovesToAnotherWorkspaceGivesTheFirstOneBack(t *testing.T) {
 	policy := w.inForce(replace)
 	w.clock.Step(time.Minute)
 	w.patch(policy, func(p *v1alpha1.InactivityPolicy) { p.Spec.Workspace = v1alpha1.WorkspaceReference{SID: second} })
-	w.eventuallyIs(policy, inEffect())
+	w.eventuallyInEffect(policy)
 	w.Expect(w.slot(first)).To(gomega.Equal(somebodys()))
 	w.Expect(w.slot(second)).To(gomega.Equal(ours(r, second)))
 	w.Expect(w.get(policy).Status.Workspace.SID).To(gomega.Equal(second))
@@ -320,7 +320,7 @@ func TestAPolicyThatMovesActsInNeitherWorkspaceUntilTheFirstOneIsGivenBack(t *te
 	w.Expect(w.slot(second)).To(gomega.Equal(slot{}))
 
 	w.twilio.ClearFaults()
-	w.eventuallyIs(policy, inEffect())
+	w.eventuallyInEffect(policy)
 	w.Expect(w.slot(first)).To(gomega.Equal(slot{}))
 	w.Expect(w.slot(second)).To(gomega.Equal(ours(r, second)))
 }
@@ -367,7 +367,7 @@ func TestAPolicyThatGivesUpCallbacksLeavesThemToTheOthersOfTheWorkspace(t *testi
 	sid := w.twilio.WorkspaceSID()
 	second := w.policy("second")
 	w.create(second)
-	w.eventuallyIs(second, inEffect())
+	w.eventuallyInEffect(second)
 	w.patch(first, func(p *v1alpha1.InactivityPolicy) {
 		p.Spec.Callback = &v1alpha1.Callback{Mode: v1alpha1.CallbackDisabled}
 	})
@@ -402,7 +402,7 @@ func TestALostRecordIsTakenFromAnotherPolicyOfTheWorkspace(t *testing.T) {
 	first := w.inForce(replace)
 	second := w.policy("second")
 	w.create(second)
-	w.eventuallyIs(second, inEffect())
+	w.eventuallyInEffect(second)
 	record := w.record(first)
 
 	// While both are gone, what was there before can only be guessed at.

@@ -28,7 +28,7 @@ func takenOver(t *testing.T, more ...string) (policyWorld, *replica, []*v1alpha1
 	for _, name := range more {
 		policy := w.policy(name)
 		w.create(policy)
-		w.eventuallyIs(policy, inEffect())
+		w.eventuallyInEffect(policy)
 		policies = append(policies, policy)
 	}
 	w.Expect(w.slot(w.twilio.WorkspaceSID())).To(gomega.Equal(ours(r, w.twilio.WorkspaceSID())))
@@ -114,8 +114,8 @@ func TestPoliciesThatGoWithTheirSecretAsWithTheirNamespacePutTheCallbackBack(t *
 	w.deleteSecret()
 	w.look(policies[0])
 	up()
+	w.ask(policies[0])
 	for _, policy := range policies {
-		w.ask(policy)
 		w.eventuallyGone(policy)
 	}
 	w.Expect(w.slot(w.twilio.WorkspaceSID())).To(gomega.Equal(somebodys()))

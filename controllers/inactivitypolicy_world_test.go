@@ -163,6 +163,16 @@ func (w policyWorld) eventuallyIs(policy *v1alpha1.InactivityPolicy, want map[st
 		func() string { return fmt.Sprintf("%+v", w.get(policy).Status.Conditions) })
 }
 
+// eventuallyInEffect waits until the policy has the callback in place: as the owner of its workspace's conversations, or
+// standing by behind an older policy.
+func (w policyWorld) eventuallyInEffect(policy *v1alpha1.InactivityPolicy) {
+	w.t.Helper()
+	standby := inEffect()
+	standby[v1alpha1.ConditionReady] = "True/" + v1alpha1.ReasonStandby
+	w.Eventually(func() map[string]string { return w.conditions(policy) }).Should(gomega.BeElementOf(inEffect(), standby),
+		func() string { return fmt.Sprintf("%+v", w.get(policy).Status.Conditions) })
+}
+
 // inEffect are the conditions of a policy that is in force with its callback.
 func inEffect() map[string]string {
 	return map[string]string{v1alpha1.ConditionReady: "True/Succeeded", v1alpha1.ConditionCallbackConfigured: "True/Succeeded"}
