@@ -40,6 +40,7 @@ func main() {
 	var opts options
 	opts.bind(flag.CommandLine)
 	flag.Parse()
+	opts.stray = flag.Args()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&opts.zap)))
 	if err := run(ctrl.SetupSignalHandler(), &opts); err != nil {
 		ctrl.Log.Error(err, "The operator stops")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/flexops-dev/inactivity-operator/internal/callback"
@@ -28,6 +29,8 @@ type options struct {
 	twilioAPIURL            string
 	zap                     zap.Options
 	public                  *url.URL
+	// stray are the arguments that are no flags. What stands behind one was not read.
+	stray []string
 }
 
 // bind declares the flags.
@@ -49,6 +52,17 @@ func (o *options) bind(flags *flag.FlagSet) {
 
 // validate checks the flags and reads the public URL.
 func (o *options) validate() error {
+	if len(o.stray) > 0 {
+		return fmt.Errorf("unexpected argument %q: there are flags only, and a switch is written --flag or --flag=false", o.stray[0])
+	}
+	for _, namespace := range o.namespaces() {
+		if problems := validation.IsDNS1123Label(namespace); len(problems) > 0 {
+			return fmt.Errorf("--watch-namespaces: %q is not the name of a namespace: %s", namespace, problems[0])
+		}
+	}
+	if o.watchNamespaces != "" && len(o.namespaces()) == 0 {
+		return errors.New("--watch-namespaces: names no namespace; leave it out to watch all")
+	}
 	if o.publicURL != "" {
 		public, err := callback.ParsePublicURL(o.publicURL)
 		if err != nil {

@@ -19,6 +19,7 @@ func parse(t *testing.T, args ...string) (*options, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
+	opts.stray = flags.Args()
 	return &opts, opts.validate()
 }
 
@@ -52,11 +53,18 @@ func TestFlagsAreRead(t *testing.T) {
 func TestAFlagThatCannotBeUsedIsNamed(t *testing.T) {
 	for _, args := range []string{
 		"--public-url=http://callbacks.example.com", "--public-url=callbacks", "--sweep-interval=0s", "--sync-interval=10ms",
-		"--max-concurrent-conversations=0",
+		"--max-concurrent-conversations=0", "--watch-namespaces=Foo_Bar", "--watch-namespaces=,",
 	} {
 		name, _, _ := strings.Cut(args, "=")
 		if _, err := parse(t, args); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: error %v, want one that names %s", args, err, name)
 		}
+	}
+}
+
+func TestAWordThatIsNoFlagIsRefused(t *testing.T) {
+	// Go's flags end at the first word that is none: what stands behind it would be dropped without a word.
+	if _, err := parse(t, "--leader-elect", "true", "--public-url=https://callbacks.example.com"); err == nil || !strings.Contains(err.Error(), `"true"`) {
+		t.Errorf("error %v, want one that names the word", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,12 +182,14 @@ func TestAnAnswerToASilentEndingThatIsJustClaimedStopsIt(t *testing.T) {
 	w, _, _ := start(t, func(spec *v1alpha1.InactivityPolicySpec) { spec.Message = "" })
 	started := w.acceptedConversation()
 	var once sync.Once
-	claimed := false
+	var claimed atomic.Bool
 	answer := func(r *http.Request, form url.Values) bool {
-		if claimed && r.Method == http.MethodGet {
+		if claimed.Load() && r.Method == http.MethodGet {
 			once.Do(func() { w.do(w.twilio.Say(started.ConversationSID, twiliosim.Customer, "Wait!")) })
 		}
-		claimed = claimed || claimWrite.is(r, form)
+		if claimWrite.is(r, form) {
+			claimed.Store(true)
+		}
 		return true
 	}
 	w.onRequest.Store(&answer)
@@ -244,13 +247,13 @@ func TestAnAnswerAtTheWorstMomentStopsTheEnding(t *testing.T) {
 
 // afterNotice recognises the first look at the messages after the notice.
 func afterNotice() func(*http.Request, url.Values) bool {
-	sent := false
+	var sent atomic.Bool
 	return func(r *http.Request, form url.Values) bool {
 		if noticeWrite.is(r, form) {
-			sent = true
+			sent.Store(true)
 			return false
 		}
-		return sent && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/Messages")
+		return sent.Load() && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/Messages")
 	}
 }
 

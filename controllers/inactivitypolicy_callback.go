@@ -97,7 +97,7 @@ func (r *InactivityPolicyReconciler) writeCallback(ctx context.Context, scope *s
 		return &problem{class: terminal, reason: v1alpha1.ReasonCallbackRejected, cause: err,
 			message: fmt.Sprintf("Twilio refused %s as the callback of workspace %s: check --public-url", shownURL(wanted), workspace.SID)}
 	case err != nil:
-		return twilioProblem("setting the callback of workspace "+workspace.SID, err)
+		return twilioProblem(scope.policy, "setting the callback of workspace "+workspace.SID, err)
 	}
 	reason := eventCallbackSet
 	if before := scope.policy.Status.Workspace; before != nil && before.SID == workspace.SID && before.CallbackURL == wanted {
@@ -115,9 +115,9 @@ func (r *InactivityPolicyReconciler) giveBack(ctx context.Context, scope *scope,
 	err := r.release(ctx, scope.policy, record, func() (TwilioClient, string, error) { return scope.client, scope.accountSID, nil })
 	switch {
 	case errors.Is(err, errOtherAccount):
-		r.abandon(scope.policy, record)
+		r.abandon(scope.policy, record, err)
 	case err != nil:
-		return twilioProblem("putting back the callback of workspace "+record.WorkspaceSID, err)
+		return twilioProblem(scope.policy, "putting back the callback of workspace "+record.WorkspaceSID, err)
 	}
 	if err := r.writePrevious(ctx, scope.policy, nil); err != nil {
 		return &problem{class: transient, reason: v1alpha1.ReasonProgressing, cause: err,
@@ -175,10 +175,10 @@ func (r *InactivityPolicyReconciler) release(ctx context.Context, policy *v1alph
 }
 
 // abandon says what is left to do by hand when a callback cannot be put back.
-func (r *InactivityPolicyReconciler) abandon(policy *v1alpha1.InactivityPolicy, record *previousCallback) {
+func (r *InactivityPolicyReconciler) abandon(policy *v1alpha1.InactivityPolicy, record *previousCallback, cause error) {
 	r.announce(policy, corev1.EventTypeWarning, eventCallbackAbandoned, actionCallback,
-		"Workspace %s may still call %s, because Twilio could not be reached with the policy's credentials: set its callback to %s and its events to %q by hand",
-		record.WorkspaceSID, shownURL(record.Applied), shownURL(record.URL), record.Filter)
+		"Workspace %s may still call %s: set its callback to %s and its events to %q by hand, because the operator could not: %s",
+		record.WorkspaceSID, shownURL(record.Applied), shownURL(record.URL), record.Filter, cause)
 }
 
 // withEvent returns the filter with the event in it, and as it was when it has the event already.

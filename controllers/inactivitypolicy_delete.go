@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -41,7 +40,7 @@ func (r *InactivityPolicyReconciler) reconcileDelete(ctx context.Context, policy
 		}
 		if err != nil {
 			log.FromContext(ctx).Error(err, "Giving up putting the callback back", "workspace", record.WorkspaceSID)
-			r.abandon(policy, record)
+			r.abandon(policy, record, err)
 		}
 	}
 	return ctrl.Result{}, r.setFinalizer(ctx, policy, false)
@@ -50,7 +49,7 @@ func (r *InactivityPolicyReconciler) reconcileDelete(ctx context.Context, policy
 // retryDelete says what the deletion waits for, and when it is tried again.
 func (r *InactivityPolicyReconciler) retryDelete(ctx context.Context, policy *v1alpha1.InactivityPolicy, record *previousCallback, cause error) (ctrl.Result, error) {
 	log.FromContext(ctx).Info("Putting the callback back failed, and is tried again", "workspace", record.WorkspaceSID, "reason", cause.Error())
-	err := r.patchStatus(ctx, policy, func(policy *v1alpha1.InactivityPolicy) { markDeleting(policy, record.WorkspaceSID) })
+	err := r.patchStatus(ctx, policy, func(policy *v1alpha1.InactivityPolicy) { markDeleting(policy, record.WorkspaceSID, cause) })
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -87,7 +86,7 @@ func (r *InactivityPolicyReconciler) connect(ctx context.Context, policy *v1alph
 	if !known {
 		var err error
 		if found, err = r.Credentials.Refresh(ctx, name); err != nil {
-			return nil, "", fmt.Errorf("reading Secret %s: %w", name, err)
+			return nil, "", err
 		}
 	}
 	twilioClient, err := r.Twilio(found.Twilio)

@@ -257,7 +257,7 @@ func TestWithoutCredentialsAPolicyIsReleasedAfterAWhileAndSaysWhatIsLeftToDo(t *
 	w.eventuallyGone(policy)
 	w.Expect(w.slot(sid)).To(gomega.Equal(ours(r, sid)))
 	event := w.eventuallyEvent(policy, corev1.EventTypeWarning, "CallbackNotRestored")
-	w.Expect(event.Note).To(containsAll(sid, r.publicURL.String(), "credentials", foreignURL, foreignFilter, "by hand"))
+	w.Expect(event.Note).To(containsAll(sid, r.publicURL.String(), secretName+" does not exist", foreignURL, foreignFilter, "by hand"))
 	w.Expect(event.Note).NotTo(gomega.ContainSubstring("key=1"), "a query may hold somebody's token")
 }
 

@@ -103,14 +103,14 @@ func (r *InactivityPolicyReconciler) resolveWorkspace(ctx context.Context, scope
 			return &problem{class: terminal, reason: v1alpha1.ReasonWorkspaceNotFound, cause: err,
 				message: fmt.Sprintf("Account %s has no workspace %s: check spec.workspace.sid, and that the Secret is of the right account", scope.accountSID, wanted.SID)}
 		case err != nil:
-			return twilioProblem("reading workspace "+wanted.SID, err)
+			return twilioProblem(scope.policy, "reading workspace "+wanted.SID, err)
 		}
 		scope.workspace = &found
 		return nil
 	}
 	all, err := scope.client.ListWorkspaces(ctx, wanted.FriendlyName)
 	if err != nil {
-		return twilioProblem("listing the workspaces", err)
+		return twilioProblem(scope.policy, "listing the workspaces", err)
 	}
 	named := slices.DeleteFunc(all, func(workspace twilio.Workspace) bool { return workspace.FriendlyName != wanted.FriendlyName })
 	switch len(named) {
@@ -157,7 +157,7 @@ func (r *InactivityPolicyReconciler) findOwner(ctx context.Context, scope *scope
 func (r *InactivityPolicyReconciler) unknownName(ctx context.Context, scope *scope) *problem {
 	all, err := scope.client.ListWorkspaces(ctx, "")
 	if err != nil {
-		return twilioProblem("listing the workspaces", err)
+		return twilioProblem(scope.policy, "listing the workspaces", err)
 	}
 	names := make([]string, 0, len(all))
 	for _, workspace := range all {

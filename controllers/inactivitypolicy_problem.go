@@ -41,13 +41,14 @@ type problem struct {
 	cause   error
 }
 
-// twilioProblem classes an error of Twilio's. doing says what was tried, on what.
-func twilioProblem(doing string, err error) *problem {
+// twilioProblem classes an error of Twilio's to a policy's request. doing says what was tried, on what.
+func twilioProblem(policy *v1alpha1.InactivityPolicy, doing string, err error) *problem {
 	var refused *twilio.Error
 	switch {
 	case twilio.IsUnauthorized(err):
 		return &problem{class: terminal, reason: v1alpha1.ReasonUnauthorized, cause: err,
-			message: fmt.Sprintf("Twilio refused the credentials while %s: check accountSid and authToken (or apiKeySid and apiKeySecret) in the Secret", doing)}
+			message: fmt.Sprintf("Twilio refused the credentials of Secret %s/%s while %s: check accountSid and authToken (or apiKeySid and apiKeySecret) in it",
+				policy.Namespace, policy.Spec.CredentialsSecretRef.Name, doing)}
 	case errors.As(err, &refused) && refused.Status >= 400 && refused.Status < 500 && !twilio.IsThrottled(err):
 		return &problem{class: transient, reason: v1alpha1.ReasonTwilioUnavailable, cause: err,
 			message: fmt.Sprintf("Twilio refused %s with status %d and code %d", doing, refused.Status, refused.Code)}

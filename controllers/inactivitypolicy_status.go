@@ -21,9 +21,9 @@ func markProgressing(policy *v1alpha1.InactivityPolicy) {
 	meta.RemoveStatusCondition(&policy.Status.Conditions, v1alpha1.ConditionStalled)
 }
 
-// markDeleting says what the deletion of a policy waits for.
-func markDeleting(policy *v1alpha1.InactivityPolicy, workspaceSID string) {
-	message := fmt.Sprintf("Being deleted: putting back the callback of workspace %s failed, and is tried again for %s at most", workspaceSID, deletionPatience)
+// markDeleting says what the deletion of a policy waits for. The texts of the causes are stable.
+func markDeleting(policy *v1alpha1.InactivityPolicy, workspaceSID string, cause error) {
+	message := fmt.Sprintf("Being deleted: putting back the callback of workspace %s failed, and is tried again for %s at most: %s", workspaceSID, deletionPatience, cause)
 	policy.Status.ObservedGeneration = policy.Generation
 	policy.Status.LastHandledReconcileAt = handledReconcileAt(policy)
 	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonDeleting, message)
@@ -103,8 +103,11 @@ func summarizeProblem(policy *v1alpha1.InactivityPolicy, problem *problem) {
 		setCondition(policy, v1alpha1.ConditionCallbackConfigured, metav1.ConditionFalse, problem.reason, problem.message)
 	default:
 		if meta.FindStatusCondition(*conditions, v1alpha1.ConditionCallbackConfigured) == nil {
-			setCondition(policy, v1alpha1.ConditionCallbackConfigured, metav1.ConditionUnknown, problem.reason,
-				"The workspace's callback has not been looked at yet")
+			message := "The workspace's callback has not been looked at yet"
+			if record := readPrevious(policy); record != nil {
+				message = fmt.Sprintf("Workspace %s still calls the operator: its callback is put back once spec.workspace is found, or the policy is deleted", record.WorkspaceSID)
+			}
+			setCondition(policy, v1alpha1.ConditionCallbackConfigured, metav1.ConditionUnknown, problem.reason, message)
 		}
 	}
 }

@@ -154,7 +154,7 @@ func TestWhatAReconcileFindsGoesIntoTheStatus(t *testing.T) {
 
 func TestADeletionThatWaitsIsReconcilingAndNotStalled(t *testing.T) {
 	policy := stalledPolicy()
-	markDeleting(policy, "WS1")
+	markDeleting(policy, "WS1", errors.New("no Secret"))
 	want := map[string]string{"Ready": "False/Deleting", "Reconciling": "True/Deleting", "CallbackConfigured": "Unknown/WorkspaceNotFound"}
 	if diff := cmp.Diff(want, conditionsOf(policy)); diff != "" {
 		t.Errorf("conditions (-want +got):\n%s", diff)
@@ -266,7 +266,7 @@ func TestProblemsOfTwilioAreClassedOnce(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := twilioProblem("reading workspace WS1", test.err)
+			got := twilioProblem(&v1alpha1.InactivityPolicy{}, "reading workspace WS1", test.err)
 			if got.class != test.class || got.reason != test.reason {
 				t.Errorf("class %d, reason %s; want %d, %s", got.class, got.reason, test.class, test.reason)
 			}

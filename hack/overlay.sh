@@ -13,6 +13,14 @@ if [ -z "$public_url" ]; then
 	exit 2
 fi
 
+case $public_url in
+https://* | http://127.* | http://localhost*) ;;
+*)
+	echo "PUBLIC_URL is $public_url: Twilio must reach the receiver by https, for example https://inactivity.example.com" >&2
+	exit 2
+	;;
+esac
+
 # An image is NAME@DIGEST, NAME:TAG or NAME; a colon before the last slash belongs to the registry's port.
 case $image in
 *@*) name=${image%%@*} version="digest: ${image#*@}" ;;

@@ -36,8 +36,10 @@ Five things to try in another terminal:
      curl -sS -X POST %[2]s/simulator/conversations/CH.../messages \
        -H 'Content-Type: application/json' -d '{"from":"customer","body":"Still here!"}'
 
-  4. See what the operator asked of Twilio, and what Twilio called back:
-     curl -sS %[2]s/simulator/journal | tail -n 20
+  4. See what the operator did, what the customer was told, and what Twilio was asked:
+     %[8]s get events --sort-by=.lastTimestamp
+     curl -sS %[2]s/simulator/state
+     curl -sS %[2]s/simulator/journal | tail -n 5 | cut -c 1-200
 
   5. Change the timeout, or write something that is refused:
      %[8]s patch inactivitypolicy flex --type=merge -p '{"spec":{"timeout":"2m"}}'

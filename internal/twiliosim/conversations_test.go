@@ -348,7 +348,8 @@ func TestScopedWebhooks(t *testing.T) {
 		"no filter":                    {valid[:3], 400, 50370},
 		"an event that does not exist": {append([]string{"Configuration.Filters=onEverything"}, valid...), 400, 50365},
 		"a pre-event":                  {append([]string{"Configuration.Filters=onMessageAdd"}, valid...), 400, 50365},
-		"an upper-case method":         {[]string{valid[0], valid[1], "Configuration.Method=POST", valid[3]}, 400, 20001},
+		"an upper-case method":         {[]string{valid[0], valid[1], "Configuration.Method=POST", valid[3]}, 201, 0},
+		"a method that is none":        {[]string{valid[0], valid[1], "Configuration.Method=put", valid[3]}, 400, 20001},
 		"a URL that is too long":       {[]string{valid[0], valid[1] + strings.Repeat("x", 2048), valid[3]}, 400, 50372},
 		"a flow without its SID":       {[]string{"Target=studio"}, 400, 20001},
 	} {

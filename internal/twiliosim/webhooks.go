@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 const (
@@ -132,11 +133,12 @@ func (s *Simulator) updateWebhook(r *request) (*reply, *apiError) {
 
 // fillWebhook takes the configuration over and checks what it leads to.
 func fillWebhook(r *request, w *webhook) *apiError {
-	if refusal := r.oneOf("Configuration.Method", "get", "post"); refusal != nil {
-		return refusal
-	}
 	if r.has("Configuration.Method") {
-		w.method = r.get("Configuration.Method")
+		// Twilio's document has the methods in lower case; much public code sends them in upper case, and works.
+		w.method = strings.ToLower(r.get("Configuration.Method"))
+		if w.method != "get" && w.method != "post" {
+			return invalid("Invalid Configuration.Method: %q is not one of get, post", r.get("Configuration.Method"))
+		}
 	}
 	if r.has("Configuration.Url") {
 		w.url = r.get("Configuration.Url")
