@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -73,7 +74,8 @@ func TestAWriteThatFailsOnceIsCarriedThroughExactlyOnce(t *testing.T) {
 					w.accept(started)
 					w.eventuallyArmed(started)
 					w.pass(timeout)
-					w.eventuallyClosed(started)
+					// A claim whose notice may be under way is left alone until its lease is over.
+					w.eventually(2*promised, func() bool { return w.seen(started).State == "closed" }, "the conversation is closed")
 					w.Expect(w.notices(started)).To(gomega.Equal([]string{notice}), "one notice")
 					w.Expect(w.seen(started).Webhooks).To(gomega.HaveLen(1), "one webhook")
 					w.Expect(w.taskStatus(started)).To(gomega.Equal("completed"))
@@ -96,7 +98,7 @@ func TestTheTaskOfAPlainConversationIsCompletedAlthoughTheAnswerWasLost(t *testi
 			w.accept(started)
 			w.eventuallyArmed(started)
 			w.pass(timeout)
-			w.eventuallyClosed(started)
+			w.eventually(2*promised, func() bool { return w.seen(started).State == "closed" }, "the conversation is closed")
 			w.Expect(w.notices(started)).To(gomega.HaveLen(1))
 			w.Expect(w.taskStatus(started)).To(gomega.Equal("completed"))
 		})
@@ -427,6 +429,25 @@ func TestASweepThatMeetsAFreshAcceptAddsNoSecondWebhook(t *testing.T) {
 	w.eventuallyArmed(started)
 	w.pass(3 * time.Minute)
 	w.Expect(w.seen(started).Webhooks).To(gomega.HaveLen(1))
+}
+
+func TestALateAcceptEventIsObservedInFullAndArmedAtOnce(t *testing.T) {
+	w, r, _ := start(t)
+	w.loseCallbacks.Store(true)
+	started := w.conversation(w.twilio.StartConversation("sms", customer, "Hello?"))
+	w.accept(started)
+	w.settle()
+	for _, entry := range w.twilio.Journal() {
+		if entry.Kind == twiliosim.KindCallback && entry.Event == acceptEvent {
+			late := w.clock.Now().Add(-10 * time.Minute)
+			entry.Form.Set("Timestamp", strconv.FormatInt(late.Unix(), 10))
+			entry.Form.Set("TimestampMs", strconv.FormatInt(late.UnixMilli(), 10))
+			w.deliverAgain(entry, r)
+			break
+		}
+	}
+	w.eventuallyArmed(started)
+	w.Expect(w.seen(started).InactiveAfter).To(gomega.Equal(timeout))
 }
 
 func TestTwilioIsNotAskedAgainBeforeItsRetryAfter(t *testing.T) {

@@ -17,36 +17,41 @@ const acceptanceFresh = 15 * time.Second
 // acceptances are accepts that events have announced and that were not acted on yet, by conversation. Each is handed
 // out once: an event that is delivered again finds its reservation in seen, and counts as a wake-up only.
 type acceptances struct {
-	mutex   sync.Mutex
-	waiting map[ConversationKey]inactivity.Acceptance
-	seen    map[string]time.Time
-	pruned  time.Time
+	mutex sync.Mutex
+	// announced are the conversations that an accept event is to be looked at for, fresh or not.
+	announced map[ConversationKey]struct{}
+	waiting   map[ConversationKey]inactivity.Acceptance
+	seen      map[string]time.Time
+	pruned    time.Time
 }
 
 // put keeps an accept for the next look at the conversation, unless it is old or its reservation was seen before.
 func (a *acceptances) put(key ConversationKey, accepted inactivity.Acceptance, now time.Time) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	if a.seen == nil {
+		a.seen, a.waiting = map[string]time.Time{}, map[ConversationKey]inactivity.Acceptance{}
+		a.announced = map[ConversationKey]struct{}{}
+	}
+	a.announced[key] = struct{}{}
 	if age := now.Sub(accepted.At).Abs(); age > acceptanceFresh {
 		return
 	}
-	a.mutex.Lock()
-	defer a.mutex.Unlock()
 	a.prune(now)
 	if _, repeated := a.seen[accepted.ReservationSID]; repeated {
 		return
-	}
-	if a.seen == nil {
-		a.seen, a.waiting = map[string]time.Time{}, map[ConversationKey]inactivity.Acceptance{}
 	}
 	a.seen[accepted.ReservationSID] = now
 	a.waiting[key] = accepted
 }
 
-// giveBack keeps an accept that was taken for the next attempt, when the one it was taken for has failed.
-func (a *acceptances) giveBack(key ConversationKey, accepted inactivity.Acceptance) {
+// giveBack keeps what was taken for the next attempt, when the one it was taken for has failed.
+func (a *acceptances) giveBack(key ConversationKey, accepted *inactivity.Acceptance) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	if _, newer := a.waiting[key]; !newer {
-		a.waiting[key] = accepted
+	a.announced[key] = struct{}{}
+	if _, newer := a.waiting[key]; !newer && accepted != nil {
+		a.waiting[key] = *accepted
 	}
 }
 
@@ -68,16 +73,19 @@ func (a *acceptances) prune(now time.Time) {
 	}
 }
 
-// take returns the accept that waits for the conversation, if it is still fresh, and forgets it.
-func (a *acceptances) take(key ConversationKey, now time.Time) *inactivity.Acceptance {
+// take returns the accept that waits for the conversation, if it is still fresh, and whether an accept event has led to
+// the look at all; and forgets both.
+func (a *acceptances) take(key ConversationKey, now time.Time) (fresh *inactivity.Acceptance, announced bool) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
+	_, announced = a.announced[key]
 	accepted, found := a.waiting[key]
+	delete(a.announced, key)
 	delete(a.waiting, key)
 	if !found || now.Sub(accepted.At).Abs() > acceptanceFresh {
-		return nil
+		return nil, announced
 	}
-	return &accepted
+	return &accepted, announced
 }
 
 // plan is what the leader knows about a conversation: when it will look at it again, so that the sweep need not.

@@ -34,8 +34,10 @@ type pass struct {
 	client     TwilioClient
 	clock      twilio.ServerTime
 	snapshot   inactivity.Snapshot
-	// accepted is the accept that the pass was begun for, nil if it was another wake-up.
-	accepted *inactivity.Acceptance
+	// accepted is the fresh accept that the pass was begun for, nil if there is none; announced says that an accept event
+	// has led to the pass.
+	accepted  *inactivity.Acceptance
+	announced bool
 	// seenAt is the replica's clock just before snapshot.Now, so that a wait can be reckoned by it.
 	seenAt time.Time
 }
@@ -76,7 +78,7 @@ func (p *pass) run(ctx context.Context) (inactivity.Decision, error) {
 
 // start takes the first look: at what an event has just said, if one did, and at the tasks otherwise.
 func (p *pass) start(ctx context.Context) error {
-	p.accepted = p.reconciler.acceptances.take(p.key, p.reconciler.Clock.Now())
+	p.accepted, p.announced = p.reconciler.acceptances.take(p.key, p.reconciler.Clock.Now())
 	if p.accepted == nil {
 		return p.startOver(ctx)
 	}
@@ -102,7 +104,7 @@ func (p *pass) start(ctx context.Context) error {
 
 // startOver forgets what was seen and looks at the tasks of the conversation.
 func (p *pass) startOver(ctx context.Context) error {
-	p.snapshot = inactivity.Snapshot{}
+	p.snapshot = inactivity.Snapshot{Announced: p.announced}
 	defer p.tick(p.reconciler.Clock.Now())
 	tasks, err := p.client.ListTasks(ctx, p.key.WorkspaceSID, twilio.TaskQuery{ConversationSID: p.key.ConversationSID})
 	if err != nil {

@@ -87,7 +87,7 @@ func decideArming(policy Policy, snapshot Snapshot, newest Task, live []Task, du
 		case len(snapshot.Webhooks.URLs) >= MaxWebhooks:
 			waiting.Reason = ReasonNoWebhookSlot
 			return waiting
-		case !snapshot.JustAccepted && snapshot.Now.Before(settled):
+		case !snapshot.JustAccepted && !snapshot.Announced && snapshot.Now.Before(settled):
 			return Decision{Act: ActNone, Reason: ReasonAccepted, Next: settled}
 		}
 		arm.Reason, arm.CreateWebhook = ReasonWebhookMissing, true

@@ -217,6 +217,9 @@ func TestDecide(t *testing.T) {
 		"the first webhook is left to the replica that has the event": {
 			policy(), seen(1.1, one(accepted), nil, webhooks()),
 			Decision{Act: ActNone, Reason: ReasonAccepted, Next: at(1).Add(armPatience)}},
+		"a look that an accept event has led to arms at once": {
+			policy(), seen(1.1, one(accepted), nil, webhooks(), func(s *Snapshot) { s.Announced = true }),
+			Decision{Act: ActArm, Reason: ReasonWebhookMissing, CreateWebhook: true, Timer: timeout - 5*time.Second, Next: at(16)}},
 		"after the next agent's accept a timer that would come too early is set anew": {
 			policy(), seen(1.1, one(accepted), nil, timerAt(10)),
 			Decision{Act: ActArm, Reason: ReasonTimerOff, Timer: timeout - 5*time.Second, Next: at(16)}},

@@ -16,6 +16,8 @@ type Snapshot struct {
 	// JustAccepted says that Tasks holds only the task of a reservation.accepted event that has just arrived: enough to
 	// arm the conversation, not to end it.
 	JustAccepted bool
+	// Announced says that an accept event has led to this look, also if it was too old to be an observation.
+	Announced bool
 	// Tasks are all tasks of the conversation, whatever their status.
 	Tasks []Task
 	// Conversation itself.
