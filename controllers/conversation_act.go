@@ -17,19 +17,29 @@ import (
 
 // Twilio error codes that an act has to tell apart (https://www.twilio.com/docs/api/errors).
 const (
-	codeConversationClosed    = 50377
-	codeTooManyWebhooks       = 50361
-	codeInteractionNotOpen    = 80906
-	codeTaskInAnotherState    = 20001
-	eventStateUpdated         = "onConversationStateUpdated"
-	actionConversation        = "ActOnConversation"
-	reasonNoticeRefused       = "NoticeRefused"
-	reasonClaimImpossible     = "ClaimImpossible"
-	outcomeDone               = "done"
-	outcomeOvertaken          = "overtaken"
-	outcomeFailed             = "failed"
-	outcomeRefused            = "refused"
-	maxClaimImpossibleMessage = "Conversation %s cannot be ended: the attributes of task %s leave no room for the operator's entry; shorten them"
+	codeConversationClosed = 50377
+	codeTooManyWebhooks    = 50361
+	codeInteractionNotOpen = 80906
+	codeTaskInAnotherState = 20001
+)
+
+// eventStateUpdated is the one event of a conversation that the operator needs
+// (https://www.twilio.com/docs/conversations-classic/conversations-webhooks).
+const eventStateUpdated = "onConversationStateUpdated"
+
+// What events on the policy say of an act: the action of all, and the reasons of warnings.
+const (
+	actionConversation    = "ActOnConversation"
+	reasonNoticeRefused   = "NoticeRefused"
+	reasonClaimImpossible = "ClaimImpossible"
+)
+
+// What became of an act, in metrics and log.
+const (
+	outcomeDone      = "done"
+	outcomeOvertaken = "overtaken"
+	outcomeFailed    = "failed"
+	outcomeRefused   = "refused"
 )
 
 // codesConflict say that the conversation was changed by somebody else at the same time.
@@ -162,7 +172,8 @@ func (p *pass) claim(ctx context.Context, decision inactivity.Decision) error {
 	}
 	attributes, err := task.Attributes.WithClaim(decision.Claim)
 	if errors.Is(err, inactivity.ErrNoRoom) {
-		p.warn(reasonClaimImpossible, fmt.Sprintf(maxClaimImpossibleMessage, p.key.ConversationSID, decision.TaskSID))
+		p.warn(reasonClaimImpossible, fmt.Sprintf("Conversation %s cannot be ended: the attributes of task %s leave no room for the operator's entry; shorten them",
+			p.key.ConversationSID, decision.TaskSID))
 	}
 	if err != nil {
 		return fmt.Errorf("claiming on task %s: %w", decision.TaskSID, err)

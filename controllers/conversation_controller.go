@@ -177,6 +177,8 @@ func (r *ConversationReconciler) Reconcile(ctx context.Context, key Conversation
 		return reconcile.Result{}, err
 	}
 	if pass == nil {
+		// What was kept for a pass is not kept for a policy that may never come into force.
+		r.acceptances.take(key, r.Clock.Now())
 		r.plans.forget(key)
 		return reconcile.Result{}, nil
 	}

@@ -4,10 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
 	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
+	"github.com/flexops-dev/inactivity-operator/internal/index"
 )
 
 func TestWhoAsksForALaterLook(t *testing.T) {
@@ -43,4 +46,28 @@ func TestWhoAsksForALaterLook(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAnAcceptIsNotKeptForAPolicyThatIsNotInForce(t *testing.T) {
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	indexed := fake.NewClientBuilder().WithScheme(schemeOf(t)).
+		WithIndex(&v1alpha1.InactivityPolicy{}, index.WorkspaceSID, index.ExtractWorkspaceSID).Build()
+	r := &ConversationReconciler{Client: indexed, Clock: clocktesting.NewFakePassiveClock(now)}
+	key := ConversationKey{WorkspaceSID: "WS1", ConversationSID: "CH1"}
+	r.acceptances.put(key, inactivity.Acceptance{ReservationSID: "WR1", At: now}, now)
+	if _, err := r.Reconcile(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	if fresh, announced := r.acceptances.take(key, now); fresh != nil || announced {
+		t.Errorf("kept: %v, announced %t", fresh, announced)
+	}
+}
+
+func schemeOf(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	return scheme
 }
