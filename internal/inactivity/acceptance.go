@@ -13,6 +13,12 @@ type Acceptance struct {
 	Attributes string
 	// AssignmentStatus is the task's status after the accept.
 	AssignmentStatus string
+	// TaskQueueSID and TaskQueueName are the queue from which the task was accepted.
+	TaskQueueSID, TaskQueueName string
+	// TaskPriority is the task's priority in TaskRouter.
+	TaskPriority int
+	// TaskAge is how long before At the task was created, in whole seconds.
+	TaskAge time.Duration
 	// At is when the agent accepted, by Twilio's clock.
 	At time.Time
 }

@@ -47,7 +47,7 @@ func FuzzCallback(f *testing.F) {
 					if queued.Workspace != workspace || !isSID("CH", queued.Conversation) {
 						t.Fatalf("queued %q %q", queued.Workspace, queued.Conversation)
 					}
-					if a := queued.Accepted; a != nil && (!isSID("WT", a.TaskSID) || !isSID("WR", a.ReservationSID) || a.AssignmentStatus == "" || a.At.Before(earliestEvent)) {
+					if a := queued.Accepted; a != nil && (!isSID("WT", a.TaskSID) || !isSID("WR", a.ReservationSID) || !isSID("WQ", a.TaskQueueSID) || a.TaskQueueName == "" || a.TaskAge < 0 || a.AssignmentStatus == "" || a.At.Before(earliestEvent)) {
 						t.Fatalf("queued with %+v", a)
 					}
 				}

@@ -33,6 +33,7 @@ func (brokenReader) List(context.Context, client.ObjectList, ...client.ListOptio
 func wantAccepted() []wantHandled {
 	return []wantHandled{{workspace, conversation, &inactivity.Acceptance{
 		TaskSID: task, ReservationSID: reservation, Attributes: attributes, AssignmentStatus: "assigned",
+		TaskQueueSID: queueSID, TaskQueueName: "Everyone", TaskPriority: 3, TaskAge: 12 * time.Second,
 		At: time.Date(2026, 3, 2, 10, 15, 0, 123e6, time.UTC),
 	}}}
 }
@@ -604,6 +605,21 @@ func TestAMissingPartOfTheReservationLeavesItOut(t *testing.T) {
 		"a reservation that is none":  with(acceptedForm(), "ReservationSid", task),
 		"no status":                   with(acceptedForm(), "TaskAssignmentStatus", "-"),
 		"no time":                     with(acceptedForm(), "TimestampMs", "-", "Timestamp", "-"),
+		"no queue":                    with(acceptedForm(), "TaskQueueSid", "-"),
+		"a queue that is none":        with(acceptedForm(), "TaskQueueSid", "WQ1"),
+		"a queue without a name":      with(acceptedForm(), "TaskQueueName", "-"),
+		"two queues":                  twice(acceptedForm(), "TaskQueueName", "Nobody"),
+		"two queue sids":              twice(acceptedForm(), "TaskQueueSid", "WQ"+account[2:]),
+		"no priority":                 with(acceptedForm(), "TaskPriority", "-"),
+		"two priorities":              twice(acceptedForm(), "TaskPriority", "4"),
+		"a priority that is none":     with(acceptedForm(), "TaskPriority", "high"),
+		"a priority below all":        with(acceptedForm(), "TaskPriority", "-1"),
+		"a priority beyond all":       with(acceptedForm(), "TaskPriority", "2147483648"),
+		"no age":                      with(acceptedForm(), "TaskAge", "-"),
+		"two ages":                    twice(acceptedForm(), "TaskAge", "13"),
+		"an age that is none":         with(acceptedForm(), "TaskAge", "PT12S"),
+		"an age before the start":     with(acceptedForm(), "TaskAge", "-1"),
+		"an age beyond all":           with(acceptedForm(), "TaskAge", "9223372037"),
 		"a time that is none":         with(acceptedForm(), "TimestampMs", "x", "Timestamp", "2026-03-02"),
 		"a time long ago":             with(acceptedForm(), "TimestampMs", "0"),
 		"seconds for milliseconds":    with(acceptedForm(), "TimestampMs", "1772446500"),

@@ -41,6 +41,7 @@ const (
 	conversation = "CH0123456789abcdef0123456789abcdef"
 	task         = "WT0123456789abcdef0123456789abcdef"
 	reservation  = "WR0123456789abcdef0123456789abcdef"
+	queueSID     = "WQ0123456789abcdef0123456789abcdef"
 
 	token      = "currenttoken"
 	oldToken   = "previoustoken"
@@ -258,9 +259,9 @@ func acceptedForm() url.Values {
 		"ResourceType": {"reservation"}, "ResourceSid": {reservation}, "EventDescription": {"Reservation accepted"},
 		"Timestamp": {"1772446500"}, "TimestampMs": {"1772446500123"},
 		"ReservationSid": {reservation}, "ReservationVersion": {"1"},
-		"TaskSid": {task}, "TaskAttributes": {attributes}, "TaskVersion": {"1"}, "TaskAge": {"12"}, "TaskPriority": {"0"},
+		"TaskSid": {task}, "TaskAttributes": {attributes}, "TaskVersion": {"1"}, "TaskAge": {"12"}, "TaskPriority": {"3"},
 		"TaskAssignmentStatus": {"assigned"}, "TaskChannelUniqueName": {"sms"},
-		"TaskQueueSid": {"WQ0123456789abcdef0123456789abcdef"}, "TaskQueueName": {"Everyone"},
+		"TaskQueueSid": {queueSID}, "TaskQueueName": {"Everyone"},
 		"WorkerSid": {"WK0123456789abcdef0123456789abcdef"}, "WorkerName": {"agent@example.com"},
 		"WorkerAttributes": {`{"full_name":"An Agent"}`}, "OperatingUnitSid": {""},
 	}
@@ -284,6 +285,12 @@ func with(form url.Values, changes ...string) url.Values {
 			form.Set(changes[i], changes[i+1])
 		}
 	}
+	return form
+}
+
+// twice is a form in which a parameter has a second, different value.
+func twice(form url.Values, name, value string) url.Values {
+	form.Add(name, value)
 	return form
 }
 

@@ -48,13 +48,21 @@ func decodeTaskRouter(form url.Values) decoded {
 }
 
 // acceptance returns what the event says of the reservation. It is a shortcut for who handles the conversation, so if a
-// part of it is missing there is none, and the conversation is looked at without it.
+// part of it is missing there is none, and the conversation is looked at without it. The queue and the priority are such
+// parts: without them it cannot be told which policy the conversation belongs to.
 func acceptance(form url.Values, attributes string) *inactivity.Acceptance {
 	task, taskOK := single(form, "TaskSid")
 	reservation, reservationOK := single(form, "ReservationSid")
 	status, statusOK := single(form, "TaskAssignmentStatus")
+	queueSID, queueSIDOK := single(form, "TaskQueueSid")
+	queueName, queueNameOK := single(form, "TaskQueueName")
 	at, atOK := eventTime(form)
-	if !taskOK || !reservationOK || !statusOK || !atOK || !isSID("WT", task) || !isSID("WR", reservation) || status == "" {
+	priority, priorityOK := taskPriority(form)
+	age, ageOK := taskAge(form)
+	switch {
+	case !taskOK || !reservationOK || !statusOK || !queueSIDOK || !queueNameOK || !atOK || !priorityOK || !ageOK:
+		return nil
+	case !isSID("WT", task) || !isSID("WR", reservation) || !isSID("WQ", queueSID) || status == "" || queueName == "":
 		return nil
 	}
 	return &inactivity.Acceptance{
@@ -62,8 +70,33 @@ func acceptance(form url.Values, attributes string) *inactivity.Acceptance {
 		ReservationSID:   reservation,
 		Attributes:       attributes,
 		AssignmentStatus: status,
+		TaskQueueSID:     queueSID,
+		TaskQueueName:    queueName,
+		TaskPriority:     priority,
+		TaskAge:          age,
 		At:               at,
 	}
+}
+
+// taskPriority returns the task's priority, from 0 to 2,147,483,647 (https://www.twilio.com/docs/taskrouter/api/task).
+func taskPriority(form url.Values) (int, bool) {
+	text, ok := single(form, "TaskPriority")
+	if !ok {
+		return 0, false
+	}
+	priority, err := strconv.ParseUint(text, 10, 31)
+	return int(priority), err == nil
+}
+
+// taskAge returns how long ago the task was created. 32 bits of seconds are more than a task can live, and fit into a
+// duration.
+func taskAge(form url.Values) (time.Duration, bool) {
+	text, ok := single(form, "TaskAge")
+	if !ok {
+		return 0, false
+	}
+	seconds, err := strconv.ParseUint(text, 10, 32)
+	return time.Duration(seconds) * time.Second, err == nil
 }
 
 // eventTime returns when the event happened by Twilio's clock: TimestampMs in milliseconds, else Timestamp in seconds.

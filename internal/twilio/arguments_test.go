@@ -101,7 +101,32 @@ func TestCallsWithMalformedArgumentsAreNotSent(t *testing.T) {
 			_, err := c.CreateMessage(ctx, conversation, NewMessage{})
 			return err
 		},
-		"conversation sid of webhooks": func(ctx context.Context, c *Client) error { _, err := c.ListWebhooks(ctx, "x"); return err },
+		"body and template": func(ctx context.Context, c *Client) error {
+			_, err := c.CreateMessage(ctx, conversation, NewMessage{Body: "b", ContentSID: contentSID})
+			return err
+		},
+		"variables without a template": func(ctx context.Context, c *Client) error {
+			_, err := c.CreateMessage(ctx, conversation, NewMessage{ContentVariables: `{"1":"x"}`})
+			return err
+		},
+		"template that is none": func(ctx context.Context, c *Client) error {
+			_, err := c.CreateMessage(ctx, conversation, NewMessage{ContentSID: contentSID[:33] + "g"})
+			return err
+		},
+		"template that is another resource": func(ctx context.Context, c *Client) error {
+			_, err := c.CreateMessage(ctx, conversation, NewMessage{ContentSID: messageSID})
+			return err
+		},
+		"variables that are a list": func(ctx context.Context, c *Client) error {
+			_, err := c.CreateMessage(ctx, conversation, NewMessage{ContentSID: contentSID, ContentVariables: `["x"]`})
+			return err
+		},
+		"variables that are cut": func(ctx context.Context, c *Client) error {
+			_, err := c.CreateMessage(ctx, conversation, NewMessage{ContentSID: contentSID, ContentVariables: `{"1":`})
+			return err
+		},
+		"conversation sid of participants": func(ctx context.Context, c *Client) error { _, err := c.ListParticipants(ctx, "x"); return err },
+		"conversation sid of webhooks":     func(ctx context.Context, c *Client) error { _, err := c.ListWebhooks(ctx, "x"); return err },
 		"conversation sid of a new webhook": func(ctx context.Context, c *Client) error {
 			_, err := c.CreateWebhook(ctx, "x", NewWebhook{})
 			return err
@@ -144,22 +169,30 @@ func TestAnAnswerThatIsNotTheResourceIsNoAnswer(t *testing.T) {
 		_, err := c.CreateMessage(ctx, conversation, NewMessage{Body: "b"})
 		return err
 	}
+	listParticipants := func(ctx context.Context, c *Client) error {
+		_, err := c.ListParticipants(ctx, conversation)
+		return err
+	}
 	for name, tc := range map[string]struct {
 		body    string
 		call    func(context.Context, *Client) error
 		unknown bool
 	}{
-		"an empty body":              {"", getConversation, false},
-		"an empty object":            {"{}", getConversation, false},
-		"null":                       {"null", getConversation, false},
-		"a page of html":             {"<html>please log in</html>", getConversation, false},
-		"another resource":           {`{"sid":"` + other + `"}`, getConversation, false},
-		"a date that is none":        {`{"sid":"` + conversation + `","date_created":"yesterday"}`, getConversation, false},
-		"a timer that is no date":    {`{"sid":"` + conversation + `","timers":{"date_inactive":"soon"}}`, getConversation, false},
-		"a timer that is a number":   {`{"sid":"` + conversation + `","timers":{"date_inactive":5}}`, getConversation, false},
-		"timers that are no object":  {`{"sid":"` + conversation + `","timers":"PT1M"}`, getConversation, false},
-		"a created message, no sid":  {"{}", createMessage, true},
-		"a created message, no json": {"<html>", createMessage, true},
+		"an empty body":                 {"", getConversation, false},
+		"an empty object":               {"{}", getConversation, false},
+		"null":                          {"null", getConversation, false},
+		"a page of html":                {"<html>please log in</html>", getConversation, false},
+		"another resource":              {`{"sid":"` + other + `"}`, getConversation, false},
+		"a date that is none":           {`{"sid":"` + conversation + `","date_created":"yesterday"}`, getConversation, false},
+		"a timer that is no date":       {`{"sid":"` + conversation + `","timers":{"date_inactive":"soon"}}`, getConversation, false},
+		"a timer that is a number":      {`{"sid":"` + conversation + `","timers":{"date_inactive":5}}`, getConversation, false},
+		"timers that are no object":     {`{"sid":"` + conversation + `","timers":"PT1M"}`, getConversation, false},
+		"a created message, no sid":     {"{}", createMessage, true},
+		"a created message, no json":    {"<html>", createMessage, true},
+		"a binding that is no object":   {pageJSON("participants", "", `{"sid":"MB1","messaging_binding":"sms"}`), listParticipants, false},
+		"a binding with a numeric type": {pageJSON("participants", "", `{"sid":"MB1"}`, `{"sid":"MB2","messaging_binding":{"type":5}}`), listParticipants, false},
+		"an address that is an object":  {pageJSON("participants", "", `{"sid":"MB1","messaging_binding":{"address":{}}}`, `{"sid":"MB2"}`), listParticipants, false},
+		"participants that are no list": {"{}", listParticipants, false},
 		"an object that is no list": {"{}", func(ctx context.Context, c *Client) error {
 			_, err := c.ListWebhooks(ctx, conversation)
 			return err

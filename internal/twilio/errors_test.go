@@ -133,6 +133,17 @@ func TestARefusalRepeatsNothingThatWasSentAndNoSecret(t *testing.T) {
 	}
 }
 
+func TestARefusalRepeatsNoVariableOfATemplate(t *testing.T) {
+	t.Parallel()
+	server := serve(t, refusalJSON(400, 50527, "Variable 1 is Ann, variable 2 is Ann Example of Oslo, variable 3 is x"))
+	_, err := testClient(t, server.URL).CreateMessage(t.Context(), conversation,
+		NewMessage{ContentSID: contentSID, ContentVariables: `{"1":"Ann","2":"Ann Example of Oslo","3":"x","4":5}`})
+	want := "Variable 1 is [ContentVariables], variable 2 is [ContentVariables], variable 3 is x"
+	if got := asError(t, err).Message; got != want {
+		t.Errorf("message %q, want %q", got, want)
+	}
+}
+
 func TestARequestIDThatIsNotOneIsNotKept(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]string{"RQ1": "RQ1", "": "", strings.Repeat("x", 65): "", "a b": "", "é": ""} {

@@ -2,7 +2,9 @@ package twilio
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -218,18 +221,42 @@ func mayHaveBeenDone(e *Error) bool { return e.Status < 400 || e.Status > 499 }
 // withoutEchoes cleans a refusal's message. What the caller sent as free text is taken out wherever it is repeated,
 // then everything that looks like somebody's data.
 func (x *exchange) withoutEchoes(message string, data url.Values) string {
-	for _, name := range freeText {
-		for _, value := range data[name] {
+	clean := func(name string, values []string) {
+		for _, value := range values {
 			if len(value) >= minEcho {
 				message = strings.ReplaceAll(message, value, "["+name+"]")
 			}
 		}
 	}
+	for _, name := range freeText {
+		clean(name, data[name])
+	}
+	clean(contentVariables, variableValues(data.Get(contentVariables)))
 	return sanitize(x.client.redact(message))
 }
 
+// variableValues returns the values in a template's variables, which are sent together and would be repeated one by one;
+// the longest first, since a shorter one may be part of it.
+func variableValues(variables string) []string {
+	var decoded map[string]any
+	if json.Unmarshal([]byte(variables), &decoded) != nil {
+		return nil
+	}
+	var values []string
+	for _, v := range decoded {
+		if s, isString := v.(string); isString {
+			values = append(values, s)
+		}
+	}
+	slices.SortFunc(values, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	return values
+}
+
 // freeText names the parameters whose values a refusal must not repeat, even unquoted.
-var freeText = []string{"Body", "Attributes", "Author", "FriendlyName", "Reason", "EvaluateTaskAttributes", "EventCallbackUrl", "Configuration.Url"}
+var freeText = []string{"Body", contentVariables, "Attributes", "Author", "FriendlyName", "Reason", "EvaluateTaskAttributes", "EventCallbackUrl", "Configuration.Url"}
+
+// contentVariables is the parameter with the values of a content template, the customer's name among them.
+const contentVariables = "ContentVariables"
 
 // minEcho is the shortest value that is worth taking out; shorter ones are parts of ordinary words.
 const minEcho = 3

@@ -27,6 +27,7 @@ const (
 	channel      = "UO" + hex32
 	messageSID   = "IM" + hex32
 	webhookSID   = "WH" + hex32
+	contentSID   = "HX" + hex32
 	token        = "5ecre7-t0ken-canary"
 )
 

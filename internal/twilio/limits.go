@@ -40,6 +40,7 @@ const (
 	workspacePageSize   = 1000
 	reservationPageSize = 1000
 	messagePageSize     = 100
+	participantPageSize = 100
 	webhookPageSize     = 5
 	// conversationTaskPageSize is for the tasks of one conversation, of which there are a handful.
 	conversationTaskPageSize = 50

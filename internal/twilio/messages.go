@@ -39,11 +39,54 @@ type MessageQuery struct {
 	Limit int
 }
 
-// NewMessage is a message to create. Author and Attributes are not sent when "": the author is then "system".
+// NewMessage is a message to create: either a text or a content template. Author and Attributes are not sent when "":
+// the author is then "system".
 type NewMessage struct {
-	Author     string
-	Body       string
-	Attributes string
+	Author string
+	// Body is the text, at most 1,600 characters where a participant takes part by SMS or WhatsApp. It is "" with a
+	// ContentSID, because Twilio would ignore it.
+	Body string
+	// ContentSID is the template to send, HX and 32 hexadecimal digits; "" sends Body
+	// (https://www.twilio.com/docs/content).
+	ContentSID string
+	// ContentVariables are the template's variables, a JSON object of strings that are not empty. They are sent only
+	// with a ContentSID; "" leaves the template its own defaults.
+	ContentVariables string
+	Attributes       string
+}
+
+// check refuses what Twilio would refuse or ignore.
+func (m NewMessage) check() error {
+	switch {
+	case m.Body == "" && m.ContentSID == "":
+		return invalid(opCreateMessage, "body and content sid are empty")
+	case m.Body != "" && m.ContentSID != "":
+		return invalid(opCreateMessage, "body and content sid exclude each other")
+	case m.ContentSID == "":
+		return nil
+	case m.ContentVariables != "" && !isJSONObject(m.ContentVariables):
+		return invalid(opCreateMessage, "content variables are not a json object")
+	}
+	return checkSIDs(opCreateMessage, contentArg(m.ContentSID))
+}
+
+func (m NewMessage) params() *conversations.CreateConversationMessageParams {
+	params := &conversations.CreateConversationMessageParams{}
+	if m.ContentSID != "" {
+		params.SetContentSid(m.ContentSID)
+		if m.ContentVariables != "" {
+			params.SetContentVariables(m.ContentVariables)
+		}
+	} else {
+		params.SetBody(m.Body)
+	}
+	if m.Author != "" {
+		params.SetAuthor(m.Author)
+	}
+	if m.Attributes != "" {
+		params.SetAttributes(m.Attributes)
+	}
+	return params
 }
 
 // ListMessages reads the newest messages of a conversation, newest first.
@@ -71,24 +114,18 @@ func (c *Client) ListMessages(ctx context.Context, conversationSID string, query
 }
 
 // CreateMessage adds a message to a conversation. It is not idempotent: when the outcome is unknown, the caller has to
-// look for the message (by its attributes) before it tries again.
+// look for the message (by its attributes) before it tries again. That Twilio took the message does not say that it
+// reaches the customer: outside the reply window of WhatsApp and Messenger a text is accepted and fails to be delivered
+// later (https://www.twilio.com/docs/api/errors/63016).
 func (c *Client) CreateMessage(ctx context.Context, conversationSID string, message NewMessage) (Message, error) {
 	if err := checkSIDs(opCreateMessage, conversationArg(conversationSID)); err != nil {
 		return Message{}, err
 	}
-	if message.Body == "" {
-		return Message{}, invalid(opCreateMessage, "body is empty")
-	}
-	params := &conversations.CreateConversationMessageParams{}
-	params.SetBody(message.Body)
-	if message.Author != "" {
-		params.SetAuthor(message.Author)
-	}
-	if message.Attributes != "" {
-		params.SetAttributes(message.Attributes)
+	if err := message.check(); err != nil {
+		return Message{}, err
 	}
 	x := c.begin(ctx, opCreateMessage)
-	got, err := x.conversations().CreateConversationMessage(conversationSID, params)
+	got, err := x.conversations().CreateConversationMessage(conversationSID, message.params())
 	if err != nil {
 		return Message{}, x.end(err)
 	}

@@ -33,6 +33,7 @@ var (
 	opListReservations      = operation{"ListReservations", read, maxListBody}
 	opGetConversation       = operation{"GetConversation", read, maxResourceBody}
 	opListMessages          = operation{"ListMessages", read, maxListBody}
+	opListParticipants      = operation{"ListParticipants", read, maxListBody}
 	opListWebhooks          = operation{"ListWebhooks", read, maxListBody}
 	opGetInteractionChannel = operation{"GetInteractionChannel", read, maxResourceBody}
 

@@ -163,3 +163,15 @@ func TestServerTimeIsTheLatestDateOfAllAnswers(t *testing.T) {
 		t.Errorf("Latest = %s, %t; want %s", got, ok, want)
 	}
 }
+
+func TestParticipantsOfAllPagesAreInTheOrderInWhichTheyJoined(t *testing.T) {
+	t.Parallel()
+	list := "https://conversations.twilio.com/v1/Conversations/" + conversation + "/Participants"
+	server := serve(t,
+		reply{body: pageJSON("participants", list+"?PageSize=100&Page=1&PageToken=PT1", `{"sid":"MB2","date_created":"2015-12-16T22:19:39Z"}`)},
+		reply{body: pageJSON("participants", "", `{"sid":"MB1","date_created":"2015-12-16T22:19:38Z"}`)})
+	got, err := testClient(t, server.URL).ListParticipants(t.Context(), conversation)
+	if err != nil || len(got) != 2 || got[0].SID != "MB1" || got[1].SID != "MB2" {
+		t.Errorf("participants %+v, %v; want MB1 before MB2", got, err)
+	}
+}

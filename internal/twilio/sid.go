@@ -32,5 +32,6 @@ func checkSIDs(op operation, args ...sidArgument) error {
 func workspaceArg(sid string) sidArgument    { return sidArgument{"WS", "workspace", sid} }
 func taskArg(sid string) sidArgument         { return sidArgument{"WT", "task", sid} }
 func conversationArg(sid string) sidArgument { return sidArgument{"CH", "conversation", sid} }
+func contentArg(sid string) sidArgument      { return sidArgument{"HX", "content", sid} }
 func interactionArg(sid string) sidArgument  { return sidArgument{"KD", "interaction", sid} }
 func channelArg(sid string) sidArgument      { return sidArgument{"UO", "interaction channel", sid} }

@@ -203,6 +203,55 @@ func TestEachMethodSendsWhatTheAPIDocumentsAndReadsItsAnswer(t *testing.T) {
 			want: message,
 			sent: received{Method: "POST", Path: "/v1/Conversations/" + conversation + "/Messages", Form: url.Values{"Body": {"Bye."}}},
 		},
+		"CreateMessage of a template": {
+			reply: reply{status: 201, body: strings.Replace(messageBody(3), `"body":"secret words"`, `"body":null,"content_sid":"`+contentSID+`"`, 1)},
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.CreateMessage(ctx, conversation, NewMessage{Author: "Support", ContentSID: contentSID, ContentVariables: `{"1":"Ann"}`, Attributes: `{"m":1}`})
+			},
+			want: message,
+			sent: received{Method: "POST", Path: "/v1/Conversations/" + conversation + "/Messages", Form: url.Values{
+				"Author": {"Support"}, "ContentSid": {contentSID}, "ContentVariables": {`{"1":"Ann"}`}, "Attributes": {`{"m":1}`},
+			}},
+		},
+		"CreateMessage of a template with its own defaults": {
+			reply: reply{status: 201, body: messageBody(3)},
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.CreateMessage(ctx, conversation, NewMessage{ContentSID: contentSID})
+			},
+			want: message,
+			sent: received{Method: "POST", Path: "/v1/Conversations/" + conversation + "/Messages", Form: url.Values{"ContentSid": {contentSID}}},
+		},
+		"CreateMessage of a text sends no variables": {
+			reply: reply{status: 201, body: messageBody(3)},
+			call: func(ctx context.Context, c *Client) (any, error) {
+				return c.CreateMessage(ctx, conversation, NewMessage{Body: "Bye.", ContentVariables: `{"1":"Ann"}`})
+			},
+			want: message,
+			sent: received{Method: "POST", Path: "/v1/Conversations/" + conversation + "/Messages", Form: url.Values{"Body": {"Bye."}}},
+		},
+		"ListParticipants": {
+			reply: reply{body: pageJSON("participants", "",
+				`{"sid":"MB3","identity":"agent_1","attributes":"{}","messaging_binding":null,"date_created":"2015-12-16T22:19:39Z"}`,
+				`{"sid":"MB5","identity":"late","attributes":"{}","messaging_binding":null,"date_created":null}`,
+				`{"sid":"MB1","identity":null,"attributes":"{\"role\":\"driver\"}","messaging_binding":{"type":"whatsapp","address":"whatsapp:+15550100","proxy_address":"whatsapp:+15550199"},"role_sid":null,"date_created":"2015-12-16T22:19:38Z","last_read_message_index":null}`,
+				`{"sid":"MB4","identity":"agent_2","attributes":"{}","messaging_binding":{"type":"sms","address":null,"projected_address":"+15550199"},"date_created":"2015-12-16T22:19:39Z"}`,
+				`{"sid":"MB2","identity":"visitor","attributes":"{}","date_created":"2015-12-16T22:19:38Z"}`)},
+			call: func(ctx context.Context, c *Client) (any, error) { return c.ListParticipants(ctx, conversation) },
+			want: []Participant{
+				{SID: "MB1", Attributes: `{"role":"driver"}`, BindingType: "whatsapp", Address: "whatsapp:+15550100", DateCreated: date},
+				{SID: "MB2", Identity: "visitor", Attributes: "{}", DateCreated: date},
+				{SID: "MB3", Identity: "agent_1", Attributes: "{}", DateCreated: date.Add(time.Second)},
+				{SID: "MB4", Identity: "agent_2", Attributes: "{}", BindingType: "sms", DateCreated: date.Add(time.Second)},
+				{SID: "MB5", Identity: "late", Attributes: "{}"},
+			},
+			sent: received{Method: "GET", Path: "/v1/Conversations/" + conversation + "/Participants", Query: url.Values{"PageSize": {"100"}}},
+		},
+		"ListParticipants of an empty conversation": {
+			reply: reply{body: pageJSON("participants", "")},
+			call:  func(ctx context.Context, c *Client) (any, error) { return c.ListParticipants(ctx, conversation) },
+			want:  []Participant(nil),
+			sent:  received{Method: "GET", Path: "/v1/Conversations/" + conversation + "/Participants", Query: url.Values{"PageSize": {"100"}}},
+		},
 		"ListWebhooks of all targets": {
 			reply: reply{body: pageJSON("webhooks", "", webhookBody, `{"sid":"WH2","target":"studio","configuration":{"flow_sid":"FW1","filters":[1]}}`, `{"sid":"WH3","target":"trigger","configuration":null}`)},
 			call:  func(ctx context.Context, c *Client) (any, error) { return c.ListWebhooks(ctx, conversation) },

@@ -85,20 +85,56 @@ func (s *Simulator) taskAct(sid, what string, act func(*task) error) error {
 	return fmt.Errorf("task %s: there is no task %s", what, sid)
 }
 
-// Transfer is an agent who transfers the conversation: a new task with a new reservation on the same conversation and
-// channel, whose status is transfer until the reservation is accepted.
+// Destination is where an agent transfers a conversation to. The zero value is the queue that it is in.
+type Destination struct {
+	// Queue is a task queue of the workspace, by name or SID; that of the newest task when empty.
+	Queue string `json:"queue"`
+	// Priority is that of the new task; that of the newest task when 0.
+	Priority int `json:"priority"`
+	// Attributes are further attributes of the new task. Those of the earlier task are not carried over.
+	Attributes map[string]any `json:"attributes"`
+}
+
+// Transfer is an agent who transfers the conversation to whoever is next in its queue: a new task with a new reservation
+// on the same conversation and channel, whose status is transfer until the reservation is accepted.
 func (s *Simulator) Transfer(conversationSID string) (Started, error) {
+	return s.TransferTo(conversationSID, Destination{})
+}
+
+// TransferTo is Transfer to somewhere else.
+func (s *Simulator) TransferTo(conversationSID string, to Destination) (Started, error) {
 	s.lock()
 	defer s.mu.Unlock()
-	c, _, err := s.served(conversationSID)
+	started, err := s.transfer(conversationSID, to)
 	if err != nil {
 		return Started{}, fmt.Errorf("transfer: %w", err)
 	}
+	return started, nil
+}
+
+func (s *Simulator) transfer(conversationSID string, to Destination) (Started, error) {
+	c, _, err := s.served(conversationSID)
+	if err != nil {
+		return Started{}, err
+	}
+	next := c.again()
+	next.transfer, next.attributes = true, to.Attributes
+	if next.queue, err = c.workspace.queueOr(to.Queue, c.queue); err != nil {
+		return Started{}, err
+	}
+	if to.Priority < 0 {
+		return Started{}, fmt.Errorf("priority is %d: say 0 or more", to.Priority)
+	}
+	if to.Priority > 0 {
+		next.priority = to.Priority
+	}
 	s.note(KindPeople, "agent transfers", c.sid)
+	if _, err := s.invite(c, next); err != nil {
+		return Started{}, err
+	}
 	if c.channel != nil {
 		c.channel.status = channelTransfer
 	}
-	s.invite(c).transfer = true
 	return c.latest(), nil
 }
 
@@ -146,8 +182,11 @@ func (s *Simulator) Resume(conversationSID string) (Started, error) {
 		return Started{}, fmt.Errorf("resume: conversation %s is not paused", c.sid)
 	}
 	s.note(KindPeople, "agent resumes", c.sid)
+	t, err := s.invite(c, c.again())
+	if err != nil {
+		return Started{}, fmt.Errorf("resume: %w", err)
+	}
 	c.channel.status = channelActive
-	t := s.invite(c)
 	if refusal := s.acceptReservation(t.reservations.order[0]); refusal != nil {
 		return Started{}, fmt.Errorf("resume: %w", refusal)
 	}

@@ -19,6 +19,17 @@ const (
 	// reads them there.
 	listsShowTaskAttributes = true
 
+	// freeFormOutsideWindowIsAccepted: a message that is no template, sent outside the reply window of WhatsApp or
+	// Messenger, is accepted with 201 and fails to be delivered later, with 63016 (https://www.twilio.com/docs/api/errors/63016
+	// names the code, not the moment).
+	freeFormOutsideWindowIsAccepted = true
+	// replyWindow: how long after the customer's last message it closes; at that very moment it is closed.
+	replyWindow = 24 * time.Hour
+	// unusableVariablesAreRefused: what Programmable Messaging refuses in the variables of a template
+	// (https://www.twilio.com/docs/api/errors/21656: empty values, line breaks, tabs, more than four spaces in a row),
+	// Conversations refuses too, with its own code for variables, at once.
+	unusableVariablesAreRefused = true
+
 	// assignedTaskLifetime: an assigned task is deleted by the system this long after it was accepted
 	// (https://www.twilio.com/docs/taskrouter/limits gives the 24 hours, not their start).
 	assignedTaskLifetime = 24 * time.Hour

@@ -13,27 +13,32 @@ const maxControlBody = 1 << 20
 
 // controlRequest is what a control request may say.
 type controlRequest struct {
-	Channel string `json:"channel"`
-	From    string `json:"from"`
-	Body    string `json:"body"`
-	// Plain starts a conversation without Interactions.
-	Plain bool `json:"plain"`
-	// Workspace starts it in another workspace.
-	Workspace string `json:"workspaceSid"`
-	// FriendlyName is that of a new workspace.
+	// Start is what starts a conversation. Others use its From and Body (a message), its WorkspaceSID (a task queue), its
+	// Queue, Priority and Attributes (a transfer), and its Attributes (those to set).
+	Start
+	// FriendlyName is that of a new workspace or task queue.
 	FriendlyName string `json:"friendlyName"`
+	// Identity is that of who joins.
+	Identity string `json:"identity"`
+	// Author is that of a message that a program posts.
+	Author string `json:"author"`
+	// Remove names the attributes to remove.
+	Remove []string `json:"remove"`
 }
+
+// controlAct is what a POST of the control API does; sid is that of its path.
+type controlAct func(sid string, in controlRequest) (any, error)
 
 // registerControl adds the control API to the handler. It drives the people and asks for no credentials.
 func (s *Simulator) registerControl(mux *http.ServeMux) {
-	act := func(pattern string, do func(sid string, in controlRequest) (any, error)) {
+	for pattern, act := range s.controlActs() {
 		mux.HandleFunc("POST /simulator/"+pattern, func(w http.ResponseWriter, r *http.Request) {
 			var in controlRequest
 			if err := decodeControl(r, &in); err != nil {
 				refuseControl(w, http.StatusBadRequest, err)
 				return
 			}
-			out, err := do(r.PathValue("sid"), in)
+			out, err := act(r.PathValue("sid"), in)
 			if err != nil {
 				refuseControl(w, http.StatusConflict, err)
 				return
@@ -44,30 +49,6 @@ func (s *Simulator) registerControl(mux *http.ServeMux) {
 			writeJSON(w, http.StatusOK, out)
 		})
 	}
-	none := func(err error) (any, error) { return nil, err }
-
-	act("conversations", func(_ string, in controlRequest) (any, error) { return s.controlStart(in) })
-	act("workspaces", func(_ string, in controlRequest) (any, error) {
-		if in.FriendlyName == "" {
-			return nil, fmt.Errorf(`friendlyName is empty: send {"friendlyName": "…"}`)
-		}
-		return map[string]string{"workspaceSid": s.AddWorkspace(in.FriendlyName)}, nil
-	})
-	act("reservations/{sid}/accept", func(sid string, _ controlRequest) (any, error) { return none(s.Accept(sid)) })
-	act("reservations/{sid}/reject", func(sid string, _ controlRequest) (any, error) { return none(s.Reject(sid)) })
-	act("tasks/{sid}/offer", func(sid string, _ controlRequest) (any, error) {
-		reservation, err := s.Offer(sid)
-		return map[string]string{"reservationSid": reservation}, err
-	})
-	act("tasks/{sid}/wrapup", func(sid string, _ controlRequest) (any, error) { return none(s.AgentWrapsUp(sid)) })
-	act("tasks/{sid}/complete", func(sid string, _ controlRequest) (any, error) { return none(s.AgentCompletes(sid)) })
-	act("conversations/{sid}/messages", func(sid string, in controlRequest) (any, error) {
-		return none(s.Say(sid, in.From, in.Body))
-	})
-	act("conversations/{sid}/transfer", func(sid string, _ controlRequest) (any, error) { return s.Transfer(sid) })
-	act("conversations/{sid}/leave", func(sid string, _ controlRequest) (any, error) { return none(s.Leave(sid)) })
-	act("conversations/{sid}/pause", func(sid string, _ controlRequest) (any, error) { return none(s.Pause(sid)) })
-	act("conversations/{sid}/resume", func(sid string, _ controlRequest) (any, error) { return s.Resume(sid) })
 
 	mux.HandleFunc("GET /simulator/journal", s.serveJournal)
 	mux.HandleFunc("GET /simulator/state", func(w http.ResponseWriter, _ *http.Request) {
@@ -95,23 +76,75 @@ func (s *Simulator) registerControl(mux *http.ServeMux) {
 	})
 }
 
+// controlActs are what people and programs do, by path.
+func (s *Simulator) controlActs() map[string]controlAct {
+	none := func(err error) (any, error) { return nil, err }
+	// only is for acts that need nothing but the SID of the path.
+	only := func(act func(sid string) error) controlAct {
+		return func(sid string, _ controlRequest) (any, error) { return nil, act(sid) }
+	}
+	named := func(key, sid string, err error) (any, error) { return map[string]string{key: sid}, err }
+	return map[string]controlAct{
+		"conversations": func(_ string, in controlRequest) (any, error) { return s.controlStart(in) },
+		"conversations/{sid}/messages": func(sid string, in controlRequest) (any, error) {
+			return none(s.Say(sid, in.From, in.Body))
+		},
+		"conversations/{sid}/posts": func(sid string, in controlRequest) (any, error) {
+			message, err := s.Post(sid, in.Author, in.Body)
+			return named("messageSid", message, err)
+		},
+		"conversations/{sid}/participants": func(sid string, in controlRequest) (any, error) {
+			participant, err := s.Join(sid, in.Identity)
+			return named("participantSid", participant, err)
+		},
+		"conversations/{sid}/attributes": func(sid string, in controlRequest) (any, error) {
+			return none(s.changeConversationAttributes(sid, in.Attributes, in.Remove...))
+		},
+		"conversations/{sid}/transfer": func(sid string, in controlRequest) (any, error) {
+			return s.TransferTo(sid, Destination{Queue: in.Queue, Priority: in.Priority, Attributes: in.Attributes})
+		},
+		"conversations/{sid}/leave":  only(s.Leave),
+		"conversations/{sid}/pause":  only(s.Pause),
+		"conversations/{sid}/resume": func(sid string, _ controlRequest) (any, error) { return s.Resume(sid) },
+		"reservations/{sid}/accept":  only(s.Accept),
+		"reservations/{sid}/reject":  only(s.Reject),
+		"tasks/{sid}/offer": func(sid string, _ controlRequest) (any, error) {
+			reservation, err := s.Offer(sid)
+			return named("reservationSid", reservation, err)
+		},
+		"tasks/{sid}/wrapup":   only(s.AgentWrapsUp),
+		"tasks/{sid}/complete": only(s.AgentCompletes),
+		"tasks/{sid}/attributes": func(sid string, in controlRequest) (any, error) {
+			return none(s.changeTaskAttributes(sid, in.Attributes, in.Remove...))
+		},
+		"workspaces": func(_ string, in controlRequest) (any, error) {
+			if in.FriendlyName == "" {
+				return nil, fmt.Errorf(`friendlyName is empty: send {"friendlyName": "…"}`)
+			}
+			return named("workspaceSid", s.AddWorkspace(in.FriendlyName), nil)
+		},
+		"taskqueues": func(_ string, in controlRequest) (any, error) {
+			if in.WorkspaceSID == "" {
+				in.WorkspaceSID = s.WorkspaceSID()
+			}
+			queue, err := s.AddTaskQueueIn(in.WorkspaceSID, in.FriendlyName)
+			if err != nil {
+				err = fmt.Errorf(`%w; send {"friendlyName": "…"}`, err)
+			}
+			return named("queueSid", queue, err)
+		},
+	}
+}
+
 func (s *Simulator) controlStart(in controlRequest) (any, error) {
 	const example = `send {"channel": "sms", "from": "+15005550001", "body": "Hello"}`
 	if in.Channel == "" {
 		return nil, fmt.Errorf("channel is empty: %s", example)
 	}
-	var started Started
-	var err error
-	switch {
-	case in.Channel == "voice":
-		started, err = s.StartVoiceTask()
-	case in.Plain:
-		started, err = s.StartPlainConversation(in.Channel, in.From, in.Body)
-	case in.Workspace != "":
-		started, err = s.StartConversationIn(in.Workspace, in.Channel, in.From, in.Body)
-	default:
-		started, err = s.StartConversation(in.Channel, in.From, in.Body)
+	if in.Channel == "voice" {
+		return s.StartVoiceTask()
 	}
+	started, err := s.StartConversationWith(in.Start)
 	if err != nil {
 		return nil, fmt.Errorf("%w; %s", err, example)
 	}

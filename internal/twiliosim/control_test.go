@@ -93,10 +93,16 @@ func TestControlAPIExplainsRefusals(t *testing.T) {
 		"no channel":           {"POST", "conversations", `{}`, 409, `"channel": "sms"`},
 		"an unknown channel":   {"POST", "conversations", `{"channel":"fax","from":"+1","body":"x"}`, 409, "say sms, whatsapp"},
 		"no JSON":              {"POST", "conversations", `channel=sms`, 400, "must be a JSON object"},
-		"somebody else":        {"POST", "conversations/" + s.ConversationSID + "/messages", `{"from":"me","body":"x"}`, 409, "say customer or agent"},
+		"somebody else":        {"POST", "conversations/" + s.ConversationSID + "/messages", `{"from":"me","body":"x"}`, 409, "say customer, agent or the identity"},
 		"unknown reservation":  {"POST", "reservations/WRno/accept", ``, 409, "there is no reservation WRno"},
 		"a path that is not":   {"POST", "party", ``, 404, "not part of the control API"},
 		"a nameless workspace": {"POST", "workspaces", `{}`, 409, "friendlyName"},
+		"a nameless queue":     {"POST", "taskqueues", `{}`, 409, `send {"friendlyName"`},
+		"a queue nowhere":      {"POST", "taskqueues", `{"friendlyName":"x","workspaceSid":"WSno"}`, 409, "no workspace WSno"},
+		"no attributes":        {"POST", "tasks/" + s.TaskSID + "/attributes", `{}`, 409, "say which to set or to remove"},
+		"a list of attributes": {"POST", "tasks/" + s.TaskSID + "/attributes", `{"attributes":[]}`, 400, "JSON object"},
+		"a silent program":     {"POST", "conversations/" + s.ConversationSID + "/posts", `{}`, 409, "needs Body"},
+		"nobody who joins":     {"POST", "conversations/" + s.ConversationSID + "/participants", `{}`, 409, "needs Identity"},
 		"a nonsense fault":     {"POST", "faults", `{"drop":"maybe"}`, 400, "before"},
 		"a journal since when": {"GET", "journal?since=noon", ``, 400, "seq"},
 		"a broken fault":       {"POST", "faults", `[`, 400, "JSON"},
@@ -129,5 +135,47 @@ func TestJournalIsServedAsJSONLines(t *testing.T) {
 	last := entries[len(entries)-1]
 	if entries[0].Seq != known+1 || len(entries) != len(w.Journal())-known || !last.Write || last.Form.Get("Timers.Inactive") != "PT1M" || last.Status != 200 {
 		t.Errorf("%d entries, the last %+v", len(entries), last)
+	}
+}
+
+func TestControlAPIPlaysPrograms(t *testing.T) {
+	w := newWorld(t)
+	must := func(path, body string) map[string]any {
+		t.Helper()
+		status, out := w.control("POST", path, body)
+		if status >= 300 {
+			t.Fatalf("%s %s: %d %v", path, body, status, out)
+		}
+		return out
+	}
+	sales := must("taskqueues", `{"friendlyName":"Sales"}`)["queueSid"].(string)
+	must("taskqueues", `{"friendlyName":"Support"}`)
+	s := must("conversations", `{"channel":"web","from":"visitor","body":"Hi","queue":"Sales","priority":4,"anonymous":true,
+		"attributes":{"language":"es","vip":true},"participantAttributes":{"member_type":"guest"}}`)
+	task, conversation := "tasks/"+s["taskSid"].(string), "conversations/"+s["conversationSid"].(string)
+	must(task+"/attributes", `{"attributes":{"inactivityHold":null},"remove":["vip"]}`)
+	must(conversation+"/attributes", `{"attributes":{"inactivityHold":true}}`)
+	bot := must(conversation+"/participants", `{"identity":"bot"}`)["participantSid"].(string)
+	must(conversation+"/messages", `{"from":"bot","body":"Hello"}`)
+	posted := must(conversation+"/posts", `{"author":"CRM","body":"Your ticket is 4711"}`)["messageSid"].(string)
+
+	state := w.State()
+	got, _ := state.Task(s["taskSid"].(string))
+	if got.QueueSID != sales || got.Priority != 4 || strings.Contains(got.Attributes, "visitor") || strings.Contains(got.Attributes, "vip") ||
+		!strings.Contains(got.Attributes, `"inactivityHold":null`) || !strings.Contains(got.Attributes, `"language":"es"`) {
+		t.Errorf("task %+v", got)
+	}
+	c, _ := state.Conversation(s["conversationSid"].(string))
+	if c.Attributes != `{"inactivityHold":true}` || c.Messages[1].ParticipantSID != bot || c.Messages[2].SID != posted || c.Messages[2].Author != "CRM" {
+		t.Errorf("conversation %+v", c)
+	}
+	must("reservations/"+s["reservationSid"].(string)+"/accept", "")
+	moved := must(conversation+"/transfer", `{"queue":"Support","attributes":{"language":"es"}}`)
+	if to, _ := w.State().Task(moved["taskSid"].(string)); to.Queue != "Support" || to.Priority != 4 || !strings.Contains(to.Attributes, `"language":"es"`) {
+		t.Errorf("transferred to %+v", to)
+	}
+	begun := must("conversations", `{"channel":"whatsapp","from":"+1","body":"Hi","outbound":true}`)
+	if to, _ := w.State().Task(begun["taskSid"].(string)); to.Status != "assigned" {
+		t.Errorf("an agent began %+v", to)
 	}
 }

@@ -270,8 +270,13 @@ func (s *Simulator) deleteConversation(r *request) (*reply, *apiError) {
 	if r.wantsWebhooks() {
 		s.conversationEvent(c, "onConversationRemoved", "API")
 	}
+	s.forget(c)
+	return noContent()
+}
+
+// forget takes a conversation out of the account. The caller holds the state.
+func (s *Simulator) forget(c *conversation) {
 	s.unschedule(c.timer)
 	c.deleted = true
 	s.conversations.remove(c)
-	return noContent()
 }

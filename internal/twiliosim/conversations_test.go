@@ -248,7 +248,7 @@ func TestMessages(t *testing.T) {
 		"32 KB fit into chat":          {"web", []string{long(16 << 10)}, 201, 0},
 		"more than 32 KB do not":       {"web", []string{long(16<<10 + 1)}, 400, 50504},
 		"a message says something":     {"sms", []string{"Author=me"}, 400, 20001},
-		"a template needs no body":     {"whatsapp", []string{"ContentSid=HX1"}, 201, 0},
+		"a template needs no body":     {"whatsapp", []string{"ContentSid=" + template}, 201, 0},
 		"attributes that are no JSON":  {"sms", []string{"Body=x", "Attributes={"}, 400, 20001},
 		"attributes over 4 KB":         {"sms", []string{"Body=x", `Attributes={"a":"` + strings.Repeat("x", 4<<10) + `"}`}, 400, 20001},
 		"media needs no body":          {"web", []string{"MediaSid=ME1"}, 201, 0},
@@ -281,6 +281,7 @@ func TestMessages(t *testing.T) {
 			t.Error(diff)
 		}
 		one := w.get(conversationPath(s) + "/Messages/" + a.text("sid"))
+		a.body["delivery"] = one.body["delivery"] // which has moved on
 		if diff := cmp.Diff(a.body, one.body); diff != "" {
 			t.Error(diff)
 		}

@@ -27,7 +27,8 @@
 // choices are in assumptions.go; the HTTP status 400 of Conversations' and Flex's own error codes is one more.
 //
 // What Twilio checks and the simulator does not: rate limits, capacity, reservation time-outs (a reservation stays
-// open until somebody takes it), roles.
+// open until somebody takes it), roles, whether a content template exists. Delivery is not played beyond its outcome: a
+// message's delivery summary has it as soon as the message is read again, and onDeliveryUpdated is not sent.
 //
 // # Callbacks
 //
@@ -43,16 +44,22 @@
 //
 //	POST   /simulator/conversations {"channel": "sms", "from": "+15005550001", "body": "Hello"}
 //	       → {"conversationSid", "taskSid", "reservationSid", "interactionSid", "channelSid", "workspaceSid"}
-//	       channel: sms, whatsapp, messenger, web, chat, voice; "plain": true: without Interactions;
-//	       "workspaceSid": in another workspace
-//	POST   /simulator/conversations/{sid}/messages {"from": "customer" or "agent", "body": "…"}
-//	POST   /simulator/conversations/{sid}/transfer             → the new task, as above
+//	       channel: sms, whatsapp, messenger, web, chat, voice; and the other fields of Start: "workspaceSid",
+//	       "queue", "priority", "attributes", "participantAttributes", "plain", "anonymous", "outbound"
+//	POST   /simulator/conversations/{sid}/messages {"from": "customer", "agent" or an identity, "body": "…"}
+//	POST   /simulator/conversations/{sid}/posts {"author": "…", "body": "…"}        → {"messageSid"}: a program's, by REST
+//	POST   /simulator/conversations/{sid}/participants {"identity": "…"}            → {"participantSid"}: who joins by chat
+//	POST   /simulator/conversations/{sid}/attributes {"attributes": {…}, "remove": ["…"]}      merged
+//	POST   /simulator/conversations/{sid}/transfer {"queue", "priority", "attributes"}, each optional
+//	                                                           → the new task, as above
 //	POST   /simulator/conversations/{sid}/leave | pause
 //	POST   /simulator/conversations/{sid}/resume               → the new task, as above
 //	POST   /simulator/reservations/{sid}/accept | reject
 //	POST   /simulator/tasks/{sid}/offer                        → {"reservationSid"}
 //	POST   /simulator/tasks/{sid}/wrapup | complete
+//	POST   /simulator/tasks/{sid}/attributes {"attributes": {…}, "remove": ["…"]}              merged
 //	POST   /simulator/workspaces {"friendlyName": "…"}         → {"workspaceSid"}
+//	POST   /simulator/taskqueues {"friendlyName": "…"}         → {"queueSid"}; "workspaceSid": in another workspace
 //	POST   /simulator/faults                                   a Fault as JSON (delay in nanoseconds)
 //	DELETE /simulator/faults                                   removes them all
 //	GET    /simulator/journal[?since=seq]                      every Entry [after that one], as JSON lines

@@ -33,6 +33,10 @@ const (
 	codeBindingExists       = 50416
 	codeParticipantExists   = 50433
 	codeBodyTooLong         = 50504
+	codeBadContentSID       = 50526
+	codeBadContentVariables = 50527
+	codeNoContentSID        = 50528
+	codeOutsideReplyWindow  = 63016
 	codeInteractionNotOpen  = 80906
 	moreInfo                = "https://www.twilio.com/docs/errors/%d"
 	authenticationRealm     = `Basic realm="Twilio API"`

@@ -51,7 +51,7 @@ func (s *Simulator) reserve(t *task) *reservation {
 	rv := &reservation{
 		resource: s.newResource("WR"),
 		task:     t,
-		worker:   w.workers[w.nextWorker%len(w.workers)],
+		worker:   w.nextAgent(),
 		status:   statusPending,
 		created:  s.now,
 		updated:  s.now,

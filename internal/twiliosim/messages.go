@@ -28,7 +28,7 @@ type messageJSON struct {
 	DateCreated     string            `json:"date_created"`
 	DateUpdated     string            `json:"date_updated"`
 	Index           int               `json:"index"`
-	Delivery        *struct{}         `json:"delivery"`
+	Delivery        *deliverySummary  `json:"delivery"`
 	ContentSID      *string           `json:"content_sid"`
 	URL             string            `json:"url"`
 	Links           map[string]string `json:"links"`
@@ -48,6 +48,7 @@ func (s *Simulator) messageJSON(r *request, c *conversation, m *message) message
 		DateCreated:     wireTime(m.created),
 		DateUpdated:     wireTime(m.updated),
 		Index:           m.index,
+		Delivery:        m.delivery(false),
 		ContentSID:      optional(m.contentSID),
 		URL:             self,
 		Links: map[string]string{
@@ -99,6 +100,9 @@ func (s *Simulator) createMessage(r *request) (*reply, *apiError) {
 			return nil, refusal
 		}
 	}
+	if refusal := checkContent(r); refusal != nil {
+		return nil, refusal
+	}
 	// A content template takes the place of body and media.
 	contentSID, mediaSID := r.get("ContentSid"), r.get("MediaSid")
 	var body *string
@@ -116,16 +120,23 @@ func (s *Simulator) createMessage(r *request) (*reply, *apiError) {
 	if body != nil && c.tooLong(*body) {
 		return nil, refuse(http.StatusBadRequest, codeBodyTooLong, "Message body is too long")
 	}
+	if refusal := s.checkReplyWindow(c, contentSID); refusal != nil {
+		return nil, refusal
+	}
 	author := r.get("Author")
 	if author == "" {
 		author = authorSystem
 	}
-	m := s.addMessage(c, &message{author: author, body: body, attributes: attributes, contentSID: contentSID, media: attached},
-		byREST, r.wantsWebhooks())
+	m := s.addMessage(c, &message{
+		author: author, body: body, attributes: attributes, media: attached,
+		contentSID: contentSID, contentVariables: r.get("ContentVariables"),
+	}, byREST, r.wantsWebhooks())
 	if r.wantsWebhooks() {
 		s.messageEvent(c, m, "API")
 	}
-	return created(s.messageJSON(r, c, m))
+	shown := s.messageJSON(r, c, m)
+	shown.Delivery = m.delivery(true)
+	return created(shown)
 }
 
 // tooLong tells whether a body is over the limit of the conversation's channels.
@@ -158,6 +169,7 @@ func (s *Simulator) addMessage(c *conversation, m *message, from origin, webhook
 			m.participantSID = p.sid
 		}
 	}
+	c.deliver(m, s.now)
 	c.messages.add(m)
 	c.updated = s.now
 	switch {

@@ -30,8 +30,10 @@ type workspace struct {
 	prioritizeQueueOrder string
 	created, updated     time.Time
 
-	offline, available named // activities
-	queue, workflow    named
+	offline, available named   // activities
+	queue              named   // where a task goes that names no other
+	queues             []named // that one and those added later
+	workflow           named
 	channels           map[string]named // task channels by unique name
 	workers            []*worker
 	nextWorker         int // round robin
@@ -140,6 +142,10 @@ type conversation struct {
 	channel     *interactionChannel // nil without Interactions
 	workspace   *workspace
 	customer    string  // the author of the customer's messages
+	anonymous   bool    // its tasks do not say who the customer is
+	outbound    bool    // an agent began it
+	queue       named   // of its newest task
+	priority    int     // of its newest task
 	tasks       []*task // those that still exist, oldest first
 	deleted     bool
 }
@@ -151,10 +157,13 @@ type message struct {
 	body           *string
 	attributes     string
 	participantSID string
-	contentSID     string
-	media          []media
-	created        time.Time
-	updated        time.Time
+	// A content template and its variables as JSON text, "" when there are none.
+	contentSID, contentVariables string
+	media                        []media
+	recipients                   int // who take part by SMS, WhatsApp and the like, and did not write it
+	errorCode                    int // why it does not reach them, 0 when it does
+	created                      time.Time
+	updated                      time.Time
 }
 
 type media struct {

@@ -5,11 +5,13 @@ import (
 	"strings"
 )
 
-// bindingJSON is the messaging binding of a participant on a channel.
+// bindingJSON is the messaging binding of a participant on a channel. Who takes part in a group MMS from a chat client
+// has a projected address only.
 type bindingJSON struct {
-	Type         string `json:"type"`
-	Address      string `json:"address"`
-	ProxyAddress string `json:"proxy_address"`
+	Type             string `json:"type"`
+	Address          string `json:"address,omitempty"`
+	ProxyAddress     string `json:"proxy_address,omitempty"`
+	ProjectedAddress string `json:"projected_address,omitempty"`
 }
 
 // participantJSON is a participant on the wire.
@@ -40,8 +42,13 @@ func (s *Simulator) participantJSON(r *request, c *conversation, p *participant)
 		DateUpdated:     wireTime(p.updated),
 		URL:             r.url(r.prefix + "/Conversations/" + c.sid + "/Participants/" + p.sid),
 	}
-	if p.address != "" {
-		shown.MessagingBinding = &bindingJSON{Type: p.bindingType, Address: p.address, ProxyAddress: p.proxy}
+	switch {
+	case p.address != "":
+		shown.MessagingBinding = &bindingJSON{
+			Type: p.bindingType, Address: p.address, ProxyAddress: p.proxy, ProjectedAddress: p.projectedAddress,
+		}
+	case p.projectedAddress != "":
+		shown.MessagingBinding = &bindingJSON{Type: bindingType(p.projectedAddress), ProjectedAddress: p.projectedAddress}
 	}
 	return shown
 }

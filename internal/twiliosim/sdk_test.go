@@ -85,9 +85,15 @@ func TestTwiliosOwnClient(t *testing.T) {
 	if len(messages) != 2 || *messages[0].Author != "system" || messages[0].Index != 1 {
 		t.Errorf("messages %v", messages)
 	}
+	sent, err := cv.CreateConversationMessage(s.ConversationSID, (&conversations.CreateConversationMessageParams{}).
+		SetContentSid(template).SetContentVariables(`{"1":"Ann"}`))
+	w.ok(err)
+	if *sent.ContentSid != template || sent.Body != nil {
+		t.Errorf("template %+v", sent)
+	}
 	people, err := cv.ListConversationParticipant(s.ConversationSID, &conversations.ListConversationParticipantParams{})
 	w.ok(err)
-	if len(people) != 2 {
+	if binding, _ := (*people[0].MessagingBinding).(map[string]any); len(people) != 2 || binding["address"] != "+1" || people[1].MessagingBinding != nil {
 		t.Errorf("participants %v", people)
 	}
 	channel, err := fx.UpdateInteractionChannel(s.InteractionSID, s.ChannelSID, (&flex.UpdateInteractionChannelParams{

@@ -28,6 +28,9 @@ type TaskState struct {
 	ConversationSID string             `json:"conversationSid,omitempty"`
 	Status          string             `json:"status"`
 	Reason          string             `json:"reason,omitempty"`
+	Queue           string             `json:"queue"` // the task queue's name
+	QueueSID        string             `json:"queueSid"`
+	Priority        int                `json:"priority"`
 	Attributes      string             `json:"attributes"`
 	Version         int                `json:"version"`
 	Created         time.Time          `json:"created"`
@@ -64,12 +67,21 @@ type ConversationState struct {
 
 // MessageState is a message.
 type MessageState struct {
-	SID        string    `json:"sid"`
-	Index      int       `json:"index"`
-	Author     string    `json:"author"`
-	Body       string    `json:"body"`
-	Attributes string    `json:"attributes"`
-	Created    time.Time `json:"created"`
+	SID    string `json:"sid"`
+	Index  int    `json:"index"`
+	Author string `json:"author"`
+	// ParticipantSID is who of the conversation's participants wrote it; "" when none of them did.
+	ParticipantSID string `json:"participantSid,omitempty"`
+	Body           string `json:"body"` // "" with a content template
+	// ContentSID and ContentVariables (JSON text) are those of a content template.
+	ContentSID       string    `json:"contentSid,omitempty"`
+	ContentVariables string    `json:"contentVariables,omitempty"`
+	Attributes       string    `json:"attributes"`
+	Created          time.Time `json:"created"`
+	// Delivered is false for a message that was accepted and does not reach the customer; ErrorCode says why: 63016 for
+	// a free-form message outside the reply window.
+	Delivered bool `json:"delivered"`
+	ErrorCode int  `json:"errorCode,omitempty"`
 }
 
 // ParticipantState is a participant.
@@ -140,6 +152,7 @@ func (s *Simulator) State() State {
 func (t *task) snapshot() TaskState {
 	shown := TaskState{
 		SID: t.sid, WorkspaceSID: t.workspace.sid, Status: t.status, Reason: t.reason, Attributes: t.attributes,
+		Queue: t.queue.name, QueueSID: t.queue.sid, Priority: t.priority,
 		Version: t.version, Created: t.created.UTC(), Updated: t.updated.UTC(), Reservations: []ReservationState{},
 	}
 	if t.conversation != nil {
@@ -173,7 +186,9 @@ func (c *conversation) snapshot() ConversationState {
 	}
 	for _, m := range c.messages.order {
 		shown.Messages = append(shown.Messages, MessageState{
-			SID: m.sid, Index: m.index, Author: m.author, Body: text(m.body), Attributes: m.attributes, Created: m.created.UTC(),
+			SID: m.sid, Index: m.index, Author: m.author, ParticipantSID: m.participantSID, Body: text(m.body),
+			ContentSID: m.contentSID, ContentVariables: m.contentVariables, Attributes: m.attributes, Created: m.created.UTC(),
+			Delivered: m.errorCode == 0, ErrorCode: m.errorCode,
 		})
 	}
 	for _, p := range c.participants.order {

@@ -240,8 +240,13 @@ func (s *Simulator) createTask(r *request) (*reply, *apiError) {
 	if sid := r.get("WorkflowSid"); sid != "" && sid != w.workflow.sid {
 		return nil, invalid("Workflow %s does not exist in workspace %s", sid, w.sid)
 	}
-	if sid := r.get("TaskQueueSid"); sid != "" && sid != w.queue.sid {
-		return nil, invalid("TaskQueue %s does not exist in workspace %s", sid, w.sid)
+	queue := w.queue
+	if sid := r.get("TaskQueueSid"); sid != "" {
+		found, known := w.findQueue(sid)
+		if !known || found.sid != sid {
+			return nil, invalid("TaskQueue %s does not exist in workspace %s", sid, w.sid)
+		}
+		queue = found
 	}
 	channel, refusal := w.channel(r.get("TaskChannel"))
 	if refusal != nil {
@@ -267,7 +272,7 @@ func (s *Simulator) createTask(r *request) (*reply, *apiError) {
 		return nil, refusal
 	}
 	t := s.newTask(w, attributes, channel, timeout)
-	t.priority, t.virtual = priority, virtual
+	t.queue, t.priority, t.virtual = queue, priority, virtual
 	t.routingTarget = r.get("RoutingTarget")
 	t.ignoreCapacity = strings.EqualFold(r.get("IgnoreCapacity"), "true")
 	if sid, _ := t.decoded["conversationSid"].(string); sid != "" {

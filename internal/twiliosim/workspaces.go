@@ -68,8 +68,52 @@ func (s *Simulator) newWorkspace(friendlyName string) *workspace {
 			attributes: fmt.Sprintf(`{"contact_uri":"client:%s","full_name":"%s","roles":["agent"]}`, name, name),
 		})
 	}
+	w.queues = []named{w.queue}
 	s.workspaces.add(w)
 	return w
+}
+
+// AddTaskQueue makes another task queue in the Flex workspace and returns its SID; the queue of that name when there is
+// one already. Conversations get into it by Start.Queue and Destination.Queue, tasks that are made by REST by
+// TaskQueueSid. The first queue of every workspace is "Everyone".
+func (s *Simulator) AddTaskQueue(name string) (queueSID string) {
+	s.lock()
+	defer s.mu.Unlock()
+	return s.addQueue(s.account.flexWorkspace, name).sid
+}
+
+// AddTaskQueueIn is AddTaskQueue in another workspace.
+func (s *Simulator) AddTaskQueueIn(workspaceSID, name string) (queueSID string, err error) {
+	s.lock()
+	defer s.mu.Unlock()
+	w, known := s.workspaces.get(workspaceSID)
+	switch {
+	case !known:
+		return "", fmt.Errorf("add a task queue: there is no workspace %s", workspaceSID)
+	case name == "":
+		return "", fmt.Errorf("add a task queue: its name is empty")
+	}
+	return s.addQueue(w, name).sid, nil
+}
+
+// addQueue makes a queue unless there is one of the name. The caller holds the state.
+func (s *Simulator) addQueue(w *workspace, name string) named {
+	if existing, known := w.findQueue(name); known {
+		return existing
+	}
+	added := named{sid: s.newResource("WQ").sid, name: name}
+	w.queues = append(w.queues, added)
+	return added
+}
+
+// findQueue finds a task queue by name or SID.
+func (w *workspace) findQueue(name string) (named, bool) {
+	for _, q := range w.queues {
+		if q.name == name || q.sid == name {
+			return q, true
+		}
+	}
+	return named{}, false
 }
 
 func (s *Simulator) workspaceJSON(r *request, w *workspace) workspaceJSON {
