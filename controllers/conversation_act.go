@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -29,9 +30,13 @@ const eventStateUpdated = "onConversationStateUpdated"
 
 // What events on the policy say of an act: the action of all, and the reasons of warnings.
 const (
-	actionConversation    = "ActOnConversation"
-	reasonNoticeRefused   = "NoticeRefused"
-	reasonClaimImpossible = "ClaimImpossible"
+	actionConversation     = "ActOnConversation"
+	reasonTextRefused      = "TextRefused"
+	reasonClaimImpossible  = "ClaimImpossible"
+	reasonMessageTooLong   = "MessageTooLong"
+	reasonHoldUnreadable   = "HoldUnreadable"
+	reasonExpressionFailed = "ExpressionFailed"
+	reasonWouldAct         = "WouldAct"
 )
 
 // What became of an act, in metrics and log.
@@ -40,13 +45,14 @@ const (
 	outcomeOvertaken = "overtaken"
 	outcomeFailed    = "failed"
 	outcomeRefused   = "refused"
+	outcomeObserved  = "observed"
 )
 
 // codesConflict say that the conversation was changed by somebody else at the same time.
 var codesConflict = []int{50349, 50391}
 
-// errNoticeRefused says that the notice was refused for good, and that this is recorded on the task.
-var errNoticeRefused = errors.New("notice refused")
+// errTextRefused says that a text was refused for good, and that this is recorded on the task.
+var errTextRefused = errors.New("text refused")
 
 // do does one act, counts it, and records it on the policy.
 func (p *pass) do(ctx context.Context, decision inactivity.Decision) error {
@@ -54,8 +60,8 @@ func (p *pass) do(ctx context.Context, decision inactivity.Decision) error {
 	switch decision.Act {
 	case inactivity.ActArm, inactivity.ActRearm:
 		err = p.arm(ctx, decision)
-	case inactivity.ActNotice:
-		err = p.notice(ctx, decision)
+	case inactivity.ActWarn, inactivity.ActHoldingText, inactivity.ActNotice:
+		err = p.send(ctx, decision)
 	case inactivity.ActClaim:
 		err = p.claim(ctx, decision)
 	case inactivity.ActFinish:
@@ -68,7 +74,7 @@ func (p *pass) do(ctx context.Context, decision inactivity.Decision) error {
 		err = fmt.Errorf("%q is no act", decision.Act)
 	}
 	p.account(ctx, decision, err)
-	if errors.Is(err, errNoticeRefused) {
+	if errors.Is(err, errTextRefused) {
 		return nil
 	}
 	return err
@@ -78,7 +84,7 @@ func (p *pass) do(ctx context.Context, decision inactivity.Decision) error {
 func (p *pass) account(ctx context.Context, decision inactivity.Decision, err error) {
 	outcome := outcomeDone
 	switch {
-	case errors.Is(err, errNoticeRefused):
+	case errors.Is(err, errTextRefused):
 		outcome = outcomeRefused
 	case errors.Is(err, errLookAgain):
 		outcome = outcomeOvertaken
@@ -89,15 +95,32 @@ func (p *pass) account(ctx context.Context, decision inactivity.Decision, err er
 	if err != nil && outcome != outcomeRefused {
 		return
 	}
-	claim := p.claimed()
-	log.FromContext(ctx).Info("Acted on the conversation", "act", decision.Act, "outcome", outcome, "reason", decision.Reason,
-		"policy", p.policy.Name, "episode", claim.Episode, "idleSeconds", claim.IdleSeconds)
+	p.audit(ctx, decision, outcome, p.claimed())
 	if outcome == outcomeRefused {
-		p.warn(reasonNoticeRefused, fmt.Sprintf("Conversation %s: the notice was not sent, because Twilio refuses it: %s", p.key.ConversationSID, err))
+		p.warn(reasonTextRefused, fmt.Sprintf("Conversation %s: the %s was not sent, because Twilio refuses it: %s", p.key.ConversationSID, decision.Claim.Step, err))
 		return
 	}
-	p.reconciler.Recorder.Eventf(p.owner, nil, corev1.EventTypeNormal, string(decision.Act), actionConversation,
-		"Conversation %s: %s (%s)", p.key.ConversationSID, told(decision), decision.Reason)
+	p.record(p.owner, corev1.EventTypeNormal, string(decision.Act),
+		fmt.Sprintf("Conversation %s: %s (%s)", p.key.ConversationSID, told(decision), decision.Reason))
+	if decision.Message.Shortened {
+		p.warn(reasonMessageTooLong, fmt.Sprintf("Conversation %s: the %s was sent without the values of its template, because with them it is longer than %d characters; shorten it",
+			p.key.ConversationSID, decision.Claim.Step, inactivity.MaxBody))
+	}
+}
+
+// audit writes the one line about an act.
+func (p *pass) audit(ctx context.Context, decision inactivity.Decision, outcome string, claim inactivity.Claim) {
+	log.FromContext(ctx).Info("Acted on the conversation", "act", decision.Act, "outcome", outcome, "reason", decision.Reason,
+		"policy", p.policy.Name, "episode", claim.Episode, "idleSeconds", claim.IdleSeconds, "waitingOn", claim.WaitingOn,
+		"warnings", claim.Warnings)
+}
+
+// explain records why a conversation is left alone where somebody has to mend something.
+func (p *pass) explain(decision inactivity.Decision) {
+	if decision.Reason == inactivity.ReasonHoldUnreadable {
+		p.warn(reasonHoldUnreadable, fmt.Sprintf("Conversation %s is held, because its attribute %s is neither true, false nor a time such as 2026-03-01T15:00:00Z; correct it",
+			p.key.ConversationSID, p.policy.HoldAttribute))
+	}
 }
 
 // claimed is the newest claim that the pass has written or found.
@@ -118,6 +141,10 @@ func told(decision inactivity.Decision) string {
 		return fmt.Sprintf("armed, to be looked at after %s of silence", decision.Timer)
 	case inactivity.ActRearm:
 		return fmt.Sprintf("active again, to be looked at after another %s of silence", decision.Timer)
+	case inactivity.ActWarn:
+		return fmt.Sprintf("idle for %ds, the customer has been warned %ds before the end", decision.Claim.IdleSeconds, decision.Claim.BeforeSeconds)
+	case inactivity.ActHoldingText:
+		return fmt.Sprintf("the customer has waited for %ds and has been told so", decision.Claim.IdleSeconds)
 	case inactivity.ActNotice:
 		return fmt.Sprintf("idle for %ds, the customer has been told", decision.Claim.IdleSeconds)
 	case inactivity.ActClaim:
@@ -156,11 +183,7 @@ func (p *pass) arm(ctx context.Context, decision inactivity.Decision) error {
 	case err != nil:
 		return fmt.Errorf("setting the inactivity timer: %w", err)
 	}
-	p.snapshot.Conversation = toConversation(updated)
-	if p.snapshot.Conversation.DateInactive == nil {
-		due := p.snapshot.Now.Add(decision.Timer)
-		p.snapshot.Conversation.DateInactive = &due
-	}
+	p.setConversation(updated, decision.Timer)
 	return nil
 }
 
@@ -192,9 +215,9 @@ func (p *pass) claim(ctx context.Context, decision inactivity.Decision) error {
 	return nil
 }
 
-// notice claims the step and tells the customer. A notice that Twilio refuses for good must not keep the conversation
-// open for ever: the claim is then turned into one that ends it silently.
-func (p *pass) notice(ctx context.Context, decision inactivity.Decision) error {
+// send claims a step and sends its text. A text that Twilio refuses for good must not keep the conversation open for ever:
+// that is recorded with the claim, and the next decision goes on without the text.
+func (p *pass) send(ctx context.Context, decision inactivity.Decision) error {
 	if err := p.claim(ctx, decision); err != nil {
 		return err
 	}
@@ -203,39 +226,46 @@ func (p *pass) notice(ctx context.Context, decision inactivity.Decision) error {
 			return err
 		}
 	}
-	attributes, err := inactivity.Marker{
-		Policy:    p.policy.Name,
-		Step:      inactivity.StepNotice,
-		Episode:   decision.Claim.Episode,
-		IdleSince: decision.Claim.IdleSince(),
-		Action:    p.policy.Action,
-	}.Attributes()
+	attributes, err := p.marker(decision).Attributes()
 	if err != nil {
 		return err
 	}
 	_, err = p.client.CreateMessage(ctx, p.key.ConversationSID, twilio.NewMessage{
-		Author: p.policy.Author, Body: p.policy.Message, Attributes: attributes,
+		Author: p.policy.Author, Body: decision.Message.Body, Attributes: attributes,
+		ContentSID: decision.Message.ContentSID, ContentVariables: decision.Message.ContentVariables,
 	})
 	switch {
 	case err == nil:
 		p.lookAtMessagesAgain()
-		if p.policy.Action == v1alpha1.ActionNotify && p.policy.WebhookURL != "" {
-			return p.goOn(ctx)
+		if decision.Timer > 0 {
+			return p.goOn(ctx, decision.Timer)
 		}
 		return nil
 	case twilio.HasCode(err, codeConversationClosed) || twilio.IsNotFound(err):
 		return errLookAgain
 	case !refusedForGood(err):
-		return fmt.Errorf("sending the notice: %w", err)
+		return fmt.Errorf("sending the %s: %w", decision.Claim.Step, err)
 	}
-	decision.Claim.Step = inactivity.StepFinish
-	if p.policy.Action == v1alpha1.ActionNotify {
-		decision.Claim.Step = inactivity.StepRefused
-	}
+	decision.Claim = decision.Claim.WithRefusal()
 	if claimErr := p.claim(ctx, decision); claimErr != nil {
 		return claimErr
 	}
-	return fmt.Errorf("%w: %w", errNoticeRefused, err)
+	return fmt.Errorf("%w: %w", errTextRefused, err)
+}
+
+// marker is the operator's entry on the message of a step.
+func (p *pass) marker(decision inactivity.Decision) inactivity.Marker {
+	marker := inactivity.Marker{
+		Policy:        p.policy.Name,
+		Step:          decision.Claim.Step,
+		Episode:       decision.Claim.Episode,
+		IdleSince:     decision.Claim.IdleSince(),
+		BeforeSeconds: decision.Claim.BeforeSeconds,
+	}
+	if marker.Step == inactivity.StepNotice {
+		marker.Action = p.policy.Action
+	}
+	return marker
 }
 
 // stillUnsent looks at the messages once more before a step that somebody else has claimed before is done: what the other
@@ -249,22 +279,36 @@ func (p *pass) stillUnsent(ctx context.Context, decision inactivity.Decision) er
 	for i := range unclaimed.Tasks {
 		unclaimed.Tasks[i].Attributes.Claim = nil
 	}
-	if again := inactivity.Decide(p.policy, unclaimed); again.Act != inactivity.ActNotice || again.Claim.Episode != decision.Claim.Episode {
+	again := inactivity.Decide(p.policy, unclaimed)
+	if again.Act != decision.Act || again.Claim.Episode != decision.Claim.Episode || again.Claim.BeforeSeconds != decision.Claim.BeforeSeconds {
 		return errLookAgain
 	}
 	return nil
 }
 
-// goOn keeps a conversation going after a notice that ends nothing: active, and with its whole timer, whatever the notice
-// has done to either.
-func (p *pass) goOn(ctx context.Context) error {
-	_, err := p.client.UpdateConversation(ctx, p.key.ConversationSID, twilio.ConversationUpdate{
-		State: string(inactivity.ConversationActive), InactiveTimer: inactivity.ISO8601(p.policy.Timeout),
+// goOn keeps a conversation going after a text that ends nothing: active, and with a timer until the next step, whatever
+// the text has done to either.
+func (p *pass) goOn(ctx context.Context, timer time.Duration) error {
+	updated, err := p.client.UpdateConversation(ctx, p.key.ConversationSID, twilio.ConversationUpdate{
+		State: string(inactivity.ConversationActive), InactiveTimer: inactivity.ISO8601(timer),
 	})
-	if err != nil && !twilio.IsNotFound(err) && !twilio.HasCode(err, codeConversationClosed) {
-		return fmt.Errorf("setting the inactivity timer after the notice: %w", err)
+	switch {
+	case twilio.HasCode(err, codeConversationClosed) || twilio.IsNotFound(err):
+		return errLookAgain
+	case err != nil:
+		return fmt.Errorf("setting the inactivity timer after the text: %w", err)
 	}
+	p.setConversation(updated, timer)
 	return nil
+}
+
+// setConversation puts what an update of the timer has answered into the snapshot.
+func (p *pass) setConversation(updated twilio.Conversation, timer time.Duration) {
+	p.snapshot.Conversation = toConversation(updated)
+	if p.snapshot.Conversation.DateInactive == nil {
+		due := p.snapshot.Now.Add(timer)
+		p.snapshot.Conversation.DateInactive = &due
+	}
 }
 
 // refusedForGood reports whether Twilio itself has refused the message as it is, so that the same message will be refused
@@ -333,7 +377,14 @@ func (p *pass) closeConversation(ctx context.Context) error {
 	return nil
 }
 
-// warn records a warning on the policy.
+// warn records a warning on the policy that owns the conversation.
 func (p *pass) warn(reason, message string) {
-	p.reconciler.Recorder.Eventf(p.owner, nil, corev1.EventTypeWarning, reason, actionConversation, "%s", message)
+	p.record(p.owner, corev1.EventTypeWarning, reason, message)
+}
+
+// record records an event about the conversation on a policy. The conversation is the event's related object, because
+// Kubernetes takes events on one object that differ in nothing but their note for repetitions of the first.
+func (p *pass) record(policy *v1alpha1.InactivityPolicy, kind, reason, note string) {
+	related := &corev1.ObjectReference{Kind: "Conversation", Namespace: policy.Namespace, Name: p.key.ConversationSID}
+	p.reconciler.Recorder.Eventf(policy, related, kind, reason, actionConversation, "%s", shortened(note, noteLength))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
-	"github.com/flexops-dev/inactivity-operator/internal/callback"
 	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
 	"github.com/flexops-dev/inactivity-operator/internal/index"
 	"github.com/flexops-dev/inactivity-operator/internal/twilio"
@@ -61,6 +59,8 @@ type ConversationKey struct {
 type ConversationReconciler struct {
 	// Client reads policies from the cache.
 	Client client.Client
+	// Compiled keeps policies compiled.
+	Compiled *CompiledPolicies
 	// Credentials of the policies.
 	Credentials Credentials
 	// Twilio gives clients for credentials.
@@ -83,14 +83,16 @@ type ConversationReconciler struct {
 	// event is accepted and then dropped.
 	Drained <-chan struct{}
 
-	queue       atomic.Pointer[priorityqueue.PriorityQueue[ConversationKey]]
-	acceptances acceptances
-	plans       plans
+	queue        atomic.Pointer[priorityqueue.PriorityQueue[ConversationKey]]
+	acceptances  acceptances
+	plans        plans
+	throttles    throttles
+	observations observations
 }
 
 // SetupWithManager adds the controller to the manager, on every replica.
 func (r *ConversationReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	if r.Client == nil || r.Credentials == nil || r.Twilio == nil || r.Recorder == nil || r.Acts == nil || r.Clock == nil ||
+	if r.Client == nil || r.Compiled == nil || r.Credentials == nil || r.Twilio == nil || r.Recorder == nil || r.Acts == nil || r.Clock == nil ||
 		r.Elected == nil || r.Drained == nil || r.MaxConcurrent < 1 {
 		return errors.New("setting up the conversation controller: a dependency is missing")
 	}
@@ -179,7 +181,7 @@ func (r *ConversationReconciler) Reconcile(ctx context.Context, key Conversation
 	if pass == nil {
 		// What was kept for a pass is not kept for a policy that may never come into force.
 		r.acceptances.take(key, r.Clock.Now())
-		r.plans.forget(key)
+		r.forget(key)
 		return reconcile.Result{}, nil
 	}
 	decision, err := pass.run(ctx)
@@ -189,42 +191,28 @@ func (r *ConversationReconciler) Reconcile(ctx context.Context, key Conversation
 	return r.plan(pass, decision), nil
 }
 
-// begin finds the policy that owns the conversation and the client for its account. It returns nil when no policy in
-// force does.
-func (r *ConversationReconciler) begin(ctx context.Context, key ConversationKey) (*pass, error) {
-	policies, err := index.PoliciesForWorkspace(ctx, r.Client, key.WorkspaceSID)
-	if err != nil {
-		return nil, err
-	}
-	owner := ownerOf(policies)
-	if owner == nil {
-		return nil, nil
-	}
-	webhookURL := ""
-	if r.PublicURL != nil {
-		webhookURL = callback.ConversationCallbackURL(r.PublicURL, key.WorkspaceSID)
-	}
-	policy, err := inactivity.FromAPI(owner, webhookURL)
-	if err != nil {
-		// The policy's own reconciler has said so in its status; there is nothing to retry here.
-		log.FromContext(ctx).V(1).Info("Leaving the conversation alone: its policy cannot be read", "reason", err.Error())
-		return nil, nil
-	}
-	if policy.Suspended || policy.EffectiveSince.IsZero() {
-		return nil, nil
-	}
-	client, err := r.clientFor(owner)
-	if err != nil {
-		return nil, err
-	}
-	return &pass{reconciler: r, key: key, owner: owner, policy: policy, client: client}, nil
+// forget forgets what is known of a conversation.
+func (r *ConversationReconciler) forget(key ConversationKey) {
+	r.plans.forget(key)
+	r.observations.forget(key)
 }
 
-// ownerOf is the policy that owns the workspace that all the policies name. Naming a workspace in spec is no claim to it:
-// only a policy whose credentials have found it counts, so that one team's policy cannot take another team's workspace
-// out of force.
-func ownerOf(policies []v1alpha1.InactivityPolicy) *v1alpha1.InactivityPolicy {
-	return inactivity.Owner(slices.DeleteFunc(policies, func(policy v1alpha1.InactivityPolicy) bool { return policy.Status.Workspace == nil }))
+// begin finds the policies that share the conversations of the workspace, and a client for its account. It returns nil
+// when no policy is in force.
+func (r *ConversationReconciler) begin(ctx context.Context, key ConversationKey) (*pass, error) {
+	policies, err := index.PoliciesForWorkspace(ctx, r.Client, key.WorkspaceSID, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, err
+	}
+	shared := r.Compiled.share(policies)
+	if !shared.anyInForce() {
+		return nil, nil
+	}
+	client, err := r.reader(shared)
+	if err != nil {
+		return nil, err
+	}
+	return &pass{reconciler: r, key: key, shared: shared, client: client}, nil
 }
 
 // clientFor is a client with the policy's credentials, as they were last read. They must be those of the account that
@@ -262,13 +250,9 @@ func (r *ConversationReconciler) plan(pass *pass, decision inactivity.Decision) 
 	if !lookAt.IsZero() && !decision.Due {
 		lookAt = lookAt.Add(r.Slack)
 	}
-	r.plans.put(pass.key, plan{
-		policy:     client.ObjectKeyFromObject(pass.owner),
-		generation: pass.owner.Generation,
-		lookAt:     lookAt,
-		due:        decision.Due,
-		held:       decision.Held,
-	})
+	next := pass.newPlan(lookAt)
+	next.due, next.held = decision.Due, decision.Held
+	r.plans.put(pass.key, next)
 	if lookAt.IsZero() {
 		return reconcile.Result{}
 	}
@@ -291,12 +275,9 @@ func (r *ConversationReconciler) afterError(ctx context.Context, pass *pass, err
 		wait = maxBackOff
 	}
 	if r.isLeader() {
-		r.plans.put(pass.key, plan{
-			policy:     client.ObjectKeyFromObject(pass.owner),
-			generation: pass.owner.Generation,
-			lookAt:     r.Clock.Now().Add(wait + r.Slack),
-			failed:     true,
-		})
+		next := pass.newPlan(r.Clock.Now().Add(wait + r.Slack))
+		next.failed = true
+		r.plans.put(pass.key, next)
 	}
 	if told {
 		log.FromContext(ctx).Info("Waiting as long as Twilio has asked", "wait", wait.String(), "reason", err.Error())

@@ -317,7 +317,7 @@ func TestANoticeThatTwilioRefusesForGoodDoesNotKeepTheConversationOpen(t *testin
 	w.eventuallyClosed(started)
 	w.Expect(w.notices(started)).To(gomega.BeEmpty())
 	w.Expect(w.taskStatus(started)).To(gomega.Equal("completed"))
-	w.Eventually(func() []string { return w.eventReasons(policy) }).Should(gomega.ContainElement("NoticeRefused"))
+	w.Eventually(func() []string { return w.eventReasons(policy) }).Should(gomega.ContainElement("TextRefused"))
 }
 
 func TestANotifyPolicyGivesUpANoticeThatTwilioRefusesForGood(t *testing.T) {
@@ -327,7 +327,7 @@ func TestANotifyPolicyGivesUpANoticeThatTwilioRefusesForGood(t *testing.T) {
 	w.twilio.Fail(twiliosim.Fault{Match: noticeWrite.is, Status: http.StatusBadRequest, Code: 50504, Message: "Message body is too long"})
 	started := w.acceptedConversation()
 	w.pass(timeout)
-	w.Eventually(func() []string { return w.eventReasons(policy) }).Should(gomega.ContainElement("NoticeRefused"))
+	w.Eventually(func() []string { return w.eventReasons(policy) }).Should(gomega.ContainElement("TextRefused"))
 	w.pass(3 * timeout)
 	w.Expect(w.writesTo("/Messages")).To(gomega.HaveLen(1))
 	w.Expect(w.taskStatus(started)).To(gomega.Equal("assigned"))

@@ -1,15 +1,20 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/callback"
 	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
 	"github.com/flexops-dev/inactivity-operator/internal/twilio"
 )
@@ -29,11 +34,19 @@ var errLookAgain = errors.New("the conversation has changed meanwhile")
 type pass struct {
 	reconciler *ConversationReconciler
 	key        ConversationKey
-	owner      *v1alpha1.InactivityPolicy
-	policy     inactivity.Policy
-	client     TwilioClient
-	clock      twilio.ServerTime
-	snapshot   inactivity.Snapshot
+	// shared are the policies of the workspace. client is for its account: first with any policy's credentials, then
+	// with the owner's.
+	shared workspacePolicies
+	client TwilioClient
+	// owner is the policy that owns the conversation, set by choose; nil: none does, or nobody can say which.
+	owner  *v1alpha1.InactivityPolicy
+	policy inactivity.Policy
+	// claimant is the owner, or the policy whose expression cannot tell whether it is.
+	claimant *v1alpha1.InactivityPolicy
+	// admitted says that the policy's limit has let the conversation through.
+	admitted bool
+	clock    twilio.ServerTime
+	snapshot inactivity.Snapshot
 	// accepted is the fresh accept that the pass was begun for, nil if there is none; announced says that an accept event
 	// has led to the pass.
 	accepted  *inactivity.Acceptance
@@ -49,11 +62,14 @@ func (p *pass) run(ctx context.Context) (inactivity.Decision, error) {
 		return inactivity.Decision{}, err
 	}
 	for range maxSteps {
-		decision := inactivity.Decide(p.policy, p.snapshot)
+		decision, err := p.decide(ctx)
+		if err != nil {
+			return decision, err
+		}
 		log.FromContext(ctx).V(1).Info("Decided", "act", decision.Act, "reason", decision.Reason, "next", decision.Next)
-		var err error
 		switch decision.Act {
 		case inactivity.ActNone:
+			p.explain(decision)
 			return decision, nil
 		case inactivity.ActLook:
 			err = p.look(ctx, decision)
@@ -76,6 +92,84 @@ func (p *pass) run(ctx context.Context) (inactivity.Decision, error) {
 	return inactivity.Decision{}, fmt.Errorf("no end after %d steps", maxSteps)
 }
 
+// decide says whose the conversation is and what to do with it next. What a policy that only observes would do is noted
+// and not done; an ending beyond the policy's limit waits.
+func (p *pass) decide(ctx context.Context) (inactivity.Decision, error) {
+	if p.owner == nil {
+		left, err := p.choose(ctx)
+		if err != nil || left != nil {
+			return *cmp.Or(left, &inactivity.Decision{}), err
+		}
+	}
+	decision := inactivity.Decide(p.policy, p.snapshot)
+	for p.policy.Observe && decision.Act != inactivity.ActNone && decision.Act != inactivity.ActLook {
+		if p.observe(ctx, decision) {
+			decision = inactivity.Decide(p.policy, p.snapshot)
+			continue
+		}
+		return inactivity.Decision{Act: inactivity.ActNone, Reason: inactivity.ReasonObserved, Next: p.snapshot.Now.Add(p.policy.Timeout)}, nil
+	}
+	return p.admit(decision), nil
+}
+
+// choose finds the policy that owns the conversation, as the tasks show it now. It returns a decision when there is
+// nothing to do because none does, or because nobody can say which.
+func (p *pass) choose(ctx context.Context) (*inactivity.Decision, error) {
+	chosen, err := inactivity.Owner(p.shared.policies, p.snapshot.Tasks, p.snapshot.Now)
+	if err == nil && len(p.snapshot.Tasks) == 0 {
+		chosen, err = p.chooseByNotice(ctx)
+	}
+	switch {
+	case errors.Is(err, inactivity.ErrExpressionFailed):
+		p.claimant = p.shared.objects[chosen]
+		p.record(p.claimant, corev1.EventTypeWarning, reasonExpressionFailed, fmt.Sprintf(
+			"Conversation %s is left alone: %s; guard what a task may lack or have in another type, for example with has()", p.key.ConversationSID, err))
+		return &inactivity.Decision{Act: inactivity.ActNone, Reason: inactivity.ReasonExpressionFailed, Held: true,
+			Next: p.snapshot.Now.Add(p.shared.policies[chosen].Timeout)}, nil
+	case err != nil:
+		return nil, err
+	case chosen < 0:
+		return &inactivity.Decision{Act: inactivity.ActNone, Reason: inactivity.ReasonNoPolicy}, nil
+	}
+	p.owner, p.policy = p.shared.objects[chosen], p.shared.inForce(chosen)
+	p.claimant = p.owner
+	if p.policy.Suspended || p.policy.EffectiveSince.IsZero() {
+		return nil, nil // Decide says so
+	}
+	if p.owner.ManagesCallback() && p.reconciler.PublicURL != nil {
+		p.policy.WebhookURL = callback.ConversationCallbackURL(p.reconciler.PublicURL, p.key.WorkspaceSID)
+	}
+	p.client, err = p.reconciler.clientFor(p.owner)
+	return nil, err
+}
+
+// chooseByNotice finds the policy whose ending was cut off so late that the task is gone: the notice names it.
+func (p *pass) chooseByNotice(ctx context.Context) (int, error) {
+	if p.snapshot.Messages == nil {
+		if err := p.readMessages(ctx, newestMessages); err != nil {
+			return -1, err
+		}
+	}
+	for _, message := range p.snapshot.Messages.Newest {
+		if message.Marker != nil {
+			return slices.IndexFunc(p.shared.policies, func(policy inactivity.Policy) bool { return policy.Name == message.Marker.Policy }), nil
+		}
+	}
+	return -1, nil
+}
+
+// newPlan is the leader's plan for the conversation as the pass has left it.
+func (p *pass) newPlan(lookAt time.Time) plan {
+	next := plan{policies: p.shared.revision, lookAt: lookAt}
+	if p.claimant != nil {
+		next.owner, next.undecided = client.ObjectKeyFromObject(p.claimant), p.owner == nil
+	}
+	if p.owner != nil {
+		next.holds = p.policy.HeldByTasks(p.snapshot.Tasks)
+	}
+	return next
+}
+
 // start takes the first look: at what an event has just said, if one did, and at the tasks otherwise.
 func (p *pass) start(ctx context.Context) error {
 	p.accepted, p.announced = p.reconciler.acceptances.take(p.key, p.reconciler.Clock.Now())
@@ -95,6 +189,10 @@ func (p *pass) start(ctx context.Context) error {
 			SID:              accepted.TaskSID,
 			Status:           inactivity.TaskStatus(accepted.AssignmentStatus),
 			Attributes:       attributes,
+			Queue:            accepted.TaskQueueName,
+			QueueSID:         accepted.TaskQueueSID,
+			Priority:         accepted.TaskPriority,
+			Created:          accepted.At.Add(-accepted.TaskAge),
 			Accepted:         &inactivity.Reservation{SID: accepted.ReservationSID, At: accepted.At},
 			ReservationsSeen: true,
 		}},
@@ -105,6 +203,7 @@ func (p *pass) start(ctx context.Context) error {
 // startOver forgets what was seen and looks at the tasks of the conversation.
 func (p *pass) startOver(ctx context.Context) error {
 	p.snapshot = inactivity.Snapshot{Announced: p.announced}
+	p.owner, p.claimant = nil, nil
 	defer p.tick(p.reconciler.Clock.Now())
 	tasks, err := p.client.ListTasks(ctx, p.key.WorkspaceSID, twilio.TaskQuery{ConversationSID: p.key.ConversationSID})
 	if err != nil {
@@ -155,6 +254,7 @@ func (p *pass) look(ctx context.Context, decision inactivity.Decision) error {
 		{inactivity.NeedAllMessages, func(ctx context.Context) error { return p.readMessages(ctx, allMessages) }},
 		{inactivity.NeedChannels, p.readChannels},
 		{inactivity.NeedWebhooks, p.readWebhooks},
+		{inactivity.NeedParticipants, p.readParticipants},
 		{inactivity.NeedTask, func(ctx context.Context) error { return p.readTask(ctx, decision.TaskSID) }},
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -205,17 +305,38 @@ func (p *pass) readMessages(ctx context.Context, limit int) error {
 		return fmt.Errorf("listing the messages: %w", err)
 	}
 	messages := &inactivity.Messages{More: len(seen) >= limit && limit < allMessages}
+	if p.policy.Observe {
+		// What a policy that only observes would have sent counts as sent.
+		messages.Newest = p.reconciler.observations.of(p.key)
+	}
 	for _, message := range seen {
 		messages.Newest = append(messages.Newest, inactivity.Message{
-			SID:             message.SID,
-			Index:           message.Index,
-			Author:          message.Author,
-			FromParticipant: message.ParticipantSID != "",
-			At:              message.DateCreated,
-			Marker:          inactivity.ParseMarker(message.Attributes),
+			SID:            message.SID,
+			Index:          message.Index,
+			Author:         message.Author,
+			ParticipantSID: message.ParticipantSID,
+			At:             message.DateCreated,
+			Marker:         inactivity.ParseMarker(message.Attributes),
 		})
 	}
 	p.snapshot.Messages = messages
+	return nil
+}
+
+func (p *pass) readParticipants(ctx context.Context) error {
+	seen, err := p.client.ListParticipants(ctx, p.key.ConversationSID)
+	if err != nil && !twilio.IsNotFound(err) {
+		return fmt.Errorf("listing the participants: %w", err)
+	}
+	participants := &inactivity.Participants{BySID: map[string]inactivity.Participant{}}
+	for i, participant := range seen {
+		participants.BySID[participant.SID] = inactivity.Participant{
+			Identity: participant.Identity, Address: participant.Address, Attributes: participant.Attributes,
+			// Twilio's dates have whole seconds. Who of those that joined in the same one came first, the list's order tells.
+			Joined: participant.DateCreated.Add(time.Duration(i)),
+		}
+	}
+	p.snapshot.Participants = participants
 	return nil
 }
 
@@ -303,11 +424,16 @@ func toTask(seen twilio.Task) (inactivity.Task, error) {
 		SID:        seen.SID,
 		Status:     inactivity.TaskStatus(seen.AssignmentStatus),
 		Attributes: attributes,
+		Queue:      seen.TaskQueueFriendlyName,
+		QueueSID:   seen.TaskQueueSID,
+		Priority:   seen.Priority,
 		ETag:       seen.ETag,
 		Created:    seen.DateCreated,
 	}, nil
 }
 
 func toConversation(seen twilio.Conversation) *inactivity.Conversation {
-	return &inactivity.Conversation{State: inactivity.ConversationState(seen.State), DateInactive: seen.DateInactive}
+	return &inactivity.Conversation{
+		State: inactivity.ConversationState(seen.State), DateInactive: seen.DateInactive, Attributes: seen.Attributes,
+	}
 }

@@ -52,7 +52,7 @@ func TestAnAcceptIsNotKeptForAPolicyThatIsNotInForce(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	indexed := fake.NewClientBuilder().WithScheme(schemeOf(t)).
 		WithIndex(&v1alpha1.InactivityPolicy{}, index.WorkspaceSID, index.ExtractWorkspaceSID).Build()
-	r := &ConversationReconciler{Client: indexed, Clock: clocktesting.NewFakePassiveClock(now)}
+	r := &ConversationReconciler{Client: indexed, Compiled: NewCompiledPolicies(), Clock: clocktesting.NewFakePassiveClock(now)}
 	key := ConversationKey{WorkspaceSID: "WS1", ConversationSID: "CH1"}
 	r.acceptances.put(key, inactivity.Acceptance{ReservationSID: "WR1", At: now}, now)
 	if _, err := r.Reconcile(t.Context(), key); err != nil {

@@ -36,6 +36,11 @@ const (
 func (r *InactivityPolicyReconciler) configureCallback(ctx context.Context, scope *scope) *problem {
 	policy, workspace := scope.policy, scope.workspace
 	record := readPrevious(policy)
+	if policy.Observes() {
+		scope.callback = callbackState{reason: v1alpha1.ReasonObserving,
+			message: "spec.mode is Observe: the workspace's callback is left as it is, and idle conversations are found by the sweep alone"}
+		return nil
+	}
 	if record != nil && (record.WorkspaceSID != workspace.SID || !policy.ManagesCallback()) {
 		// The policy has moved to another workspace, or has given up callbacks: what it took it gives back.
 		if problem := r.giveBack(ctx, scope, record); problem != nil {

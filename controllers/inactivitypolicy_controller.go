@@ -38,6 +38,8 @@ import (
 type InactivityPolicyReconciler struct {
 	// Client reads policies from the cache and patches them.
 	Client client.Client
+	// Compiled keeps policies compiled.
+	Compiled *CompiledPolicies
 	// Credentials of the policies.
 	Credentials Credentials
 	// Twilio gives clients for credentials.
@@ -58,7 +60,7 @@ type InactivityPolicyReconciler struct {
 
 // SetupWithManager adds the controller to the manager.
 func (r *InactivityPolicyReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	if r.Client == nil || r.Credentials == nil || r.Twilio == nil || r.Recorder == nil || r.DriftRepaired == nil ||
+	if r.Client == nil || r.Compiled == nil || r.Credentials == nil || r.Twilio == nil || r.Recorder == nil || r.DriftRepaired == nil ||
 		r.Clock == nil || r.SecretChanged == nil || r.SyncInterval <= 0 {
 		return errors.New("setting up the policy controller: a dependency is missing")
 	}
@@ -79,13 +81,18 @@ func (r *InactivityPolicyReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return nil
 }
 
-// comesOrGoes lets pass what may make another policy the owner of a workspace's conversations.
+// comesOrGoes lets pass what may make a conversation another policy's.
 var comesOrGoes = predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return false },
 	GenericFunc: func(event.GenericEvent) bool { return false },
 	UpdateFunc: func(e event.UpdateEvent) bool {
-		before, after := index.ExtractWorkspaceSID(e.ObjectOld), index.ExtractWorkspaceSID(e.ObjectNew)
-		return !slices.Equal(before, after) || e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+		before, beforeOK := e.ObjectOld.(*v1alpha1.InactivityPolicy)
+		after, afterOK := e.ObjectNew.(*v1alpha1.InactivityPolicy)
+		return beforeOK && afterOK && (!slices.Equal(index.ExtractWorkspaceSID(before), index.ExtractWorkspaceSID(after)) ||
+			(before.Status.Workspace == nil) != (after.Status.Workspace == nil) ||
+			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
+			before.Spec.Priority != after.Spec.Priority ||
+			!equality.Semantic.DeepEqual(before.Spec.Selector, after.Spec.Selector))
 	},
 }
 

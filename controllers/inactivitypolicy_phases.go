@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
 	"github.com/flexops-dev/inactivity-operator/internal/credentials"
-	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
 	"github.com/flexops-dev/inactivity-operator/internal/twilio"
 )
 
@@ -31,8 +31,18 @@ type scope struct {
 	workspace *twilio.Workspace
 	// callback is set by configureCallback.
 	callback callbackState
-	// owner, set by findOwner, is the other policy that owns the workspace's conversations; empty: this one does.
-	owner string
+	// overlap is set by findOverlap.
+	overlap overlap
+}
+
+// overlap is how a policy stands to the others of its workspace.
+type overlap struct {
+	// coveredBy is the policy that takes precedence for all that this one selects, and why; empty: there is none.
+	coveredBy string
+	// precededBy and precedes are the policies that may select the same conversations, each with the reason for the order.
+	precededBy, precedes []string
+	// revision stands for what the policy's clocks and its set of conversations depend on.
+	revision string
 }
 
 // callbackState is what became of the workspace's callback.
@@ -46,25 +56,49 @@ type callbackState struct {
 // phase does one part of a reconcile. A problem ends the reconcile.
 type phase func(context.Context, *scope) *problem
 
-// bringIntoForce runs the phases. A suspended policy is in force as written without any.
+// bringIntoForce runs the phases. Of a policy that is suspended or invalid it only finds out what it selects.
 func (r *InactivityPolicyReconciler) bringIntoForce(ctx context.Context, policy *v1alpha1.InactivityPolicy) (*scope, *problem) {
 	scope := &scope{policy: policy, clock: &twilio.ServerTime{}}
-	if policy.Spec.Suspend {
-		return scope, nil
-	}
 	ctx = twilio.WithServerTime(ctx, scope.clock)
-	for _, phase := range []phase{r.checkSpec, r.resolveCredentials, r.resolveWorkspace, r.publishWorkspace, r.configureCallback, r.findOwner} {
+	invalid := r.checkSpec(scope)
+	if policy.Spec.Suspend || invalid != nil {
+		r.identify(ctx, scope)
+		if policy.Spec.Suspend {
+			invalid = nil
+		}
+		return scope, invalid
+	}
+	for _, phase := range []phase{r.resolveCredentials, r.resolveWorkspace, r.publishWorkspace, r.findOverlap, r.configureCallback} {
 		if problem := phase(ctx, scope); problem != nil {
+			if scope.overlap.revision == "" && policy.Spec.Workspace.Names(policy.Status.Workspace) {
+				_ = r.findOverlap(ctx, scope) // the first problem is the one to mend
+			}
 			return scope, problem
 		}
 	}
 	return scope, nil
 }
 
+// identify makes known what a policy selects that is not brought into force: until somebody deletes it, nobody else may
+// act on that. What stands in the way does not count, because nothing is wanted of the policy now.
+func (r *InactivityPolicyReconciler) identify(ctx context.Context, scope *scope) {
+	phases := []phase{r.findOverlap}
+	if !scope.policy.Spec.Workspace.Names(scope.policy.Status.Workspace) {
+		phases = []phase{r.resolveCredentials, r.resolveWorkspace, r.publishWorkspace, r.findOverlap}
+	}
+	for _, phase := range phases {
+		if problem := phase(ctx, scope); problem != nil {
+			log.FromContext(ctx).V(1).Info("Finding out what the policy selects failed", "reason", problem.message)
+			return
+		}
+	}
+}
+
 // checkSpec judges what the schema could not.
-func (r *InactivityPolicyReconciler) checkSpec(_ context.Context, scope *scope) *problem {
-	if _, err := inactivity.FromAPI(scope.policy, ""); err != nil {
-		return &problem{class: terminal, reason: v1alpha1.ReasonInvalidSpec, message: err.Error(), cause: err}
+func (r *InactivityPolicyReconciler) checkSpec(scope *scope) *problem {
+	if _, err := r.Compiled.compile(scope.policy); err != nil {
+		return &problem{class: terminal, reason: v1alpha1.ReasonInvalidSpec, cause: err,
+			message: shortened(strings.ReplaceAll(err.Error(), "\n", "; "), noteLength)}
 	}
 	if scope.policy.ManagesCallback() && r.PublicURL == nil {
 		return &problem{class: terminal, reason: v1alpha1.ReasonInvalidSpec,
@@ -140,16 +174,30 @@ func (r *InactivityPolicyReconciler) publishWorkspace(ctx context.Context, scope
 	return nil
 }
 
-// findOwner finds out whether the conversations of the workspace are this policy's, or an older one's.
-func (r *InactivityPolicyReconciler) findOwner(ctx context.Context, scope *scope) *problem {
-	others, err := r.siblings(ctx, scope.policy, scope.workspace.SID)
+// findOverlap finds out which other policies of the workspace may select the same conversations, and whose they are then.
+func (r *InactivityPolicyReconciler) findOverlap(ctx context.Context, scope *scope) *problem {
+	others, err := r.siblings(ctx, scope.policy, scope.policy.Status.Workspace.SID)
 	if err != nil {
 		return &problem{class: transient, reason: v1alpha1.ReasonProgressing, cause: err,
 			message: "The other policies of the workspace could not be listed; it is tried again"}
 	}
-	if owner := inactivity.Owner(append(others, *scope.policy)); owner.UID != scope.policy.UID {
-		scope.owner = owner.Namespace + "/" + owner.Name
+	self, _ := r.Compiled.compile(scope.policy) // of an invalid one what could be read, which it owns
+	shared := r.Compiled.share(others)
+	for _, other := range shared.policies {
+		relation := self.Relate(other)
+		named := fmt.Sprintf("%s (%s)", other.Name, relation.Why)
+		switch {
+		case !relation.Overlaps:
+		case relation.Precedes:
+			scope.overlap.precededBy = append(scope.overlap.precededBy, named)
+			if relation.Covers && scope.overlap.coveredBy == "" {
+				scope.overlap.coveredBy = named
+			}
+		default:
+			scope.overlap.precedes = append(scope.overlap.precedes, named)
+		}
 	}
+	scope.overlap.revision = self.Revision(shared.policies)
 	return nil
 }
 

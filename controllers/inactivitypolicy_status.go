@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -37,6 +38,7 @@ func summarize(policy *v1alpha1.InactivityPolicy, scope *scope, problem *problem
 	status.ObservedGeneration = policy.Generation
 	status.LastHandledReconcileAt = handledReconcileAt(policy)
 	observeWorkspace(policy, scope)
+	markOverlap(policy, scope.overlap)
 	if policy.Spec.Suspend {
 		summarizeSuspended(policy)
 		return
@@ -45,33 +47,77 @@ func summarize(policy *v1alpha1.InactivityPolicy, scope *scope, problem *problem
 		summarizeProblem(policy, problem)
 		return
 	}
+	if policy.Spec.Limits == nil || policy.Spec.Limits.ClosesPerMinute == 0 {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionThrottled)
+	}
 	configured := metav1.ConditionTrue
 	if scope.callback.url == "" {
 		configured = metav1.ConditionFalse
 	}
 	setCondition(policy, v1alpha1.ConditionCallbackConfigured, configured, scope.callback.reason, scope.callback.message)
-	if scope.owner != "" {
-		// When the owner goes and this policy takes its place, every clock starts anew.
-		status.EffectiveSince, status.EffectiveTimeout, status.Conversations = nil, "", nil
-		setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonStandby,
-			fmt.Sprintf("Standing by: the conversations of workspace %s are those of the older policy %s", scope.workspace.SID, scope.owner))
-	} else {
-		if status.EffectiveSince == nil || status.EffectiveTimeout != policy.Spec.Timeout {
-			status.EffectiveSince = &metav1.Time{Time: now.Truncate(time.Second)}
-			status.EffectiveTimeout = policy.Spec.Timeout
-		}
-		setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded,
-			fmt.Sprintf("In force: conversations of workspace %s that are idle for %s are acted on", scope.workspace.SID, policy.Spec.Timeout))
-	}
+	summarizeInForce(policy, scope, now)
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReconciling)
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
+}
+
+// summarizeInForce says that the policy is in force, and since when: anew when anything has changed that its clocks or its
+// set of conversations depend on.
+func summarizeInForce(policy *v1alpha1.InactivityPolicy, scope *scope, now time.Time) {
+	status := &policy.Status
+	if scope.overlap.coveredBy != "" {
+		// When the other one goes and this policy takes its place, every clock starts anew.
+		status.EffectiveSince, status.EffectiveRevision, status.Conversations = nil, "", nil
+		setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonStandby,
+			fmt.Sprintf("Standing by: all conversations of workspace %s that this policy selects are those of %s", scope.workspace.SID, scope.overlap.coveredBy))
+		return
+	}
+	if status.EffectiveSince == nil || status.EffectiveRevision != scope.overlap.revision {
+		status.EffectiveSince = &metav1.Time{Time: now.Truncate(time.Second)}
+		status.EffectiveRevision = scope.overlap.revision
+	}
+	if policy.Observes() {
+		setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonObserving,
+			fmt.Sprintf("Observing: what would be done about conversations of workspace %s that are idle for %s is logged and counted, and not done", scope.workspace.SID, policy.Spec.Timeout))
+		return
+	}
+	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded,
+		fmt.Sprintf("In force: conversations of workspace %s that are idle for %s are acted on", scope.workspace.SID, policy.Spec.Timeout))
+}
+
+// markOverlap names the policies that may select the same conversations, and says which takes precedence.
+func markOverlap(policy *v1alpha1.InactivityPolicy, overlap overlap) {
+	if len(overlap.precededBy)+len(overlap.precedes) == 0 {
+		meta.RemoveStatusCondition(&policy.Status.Conditions, v1alpha1.ConditionOverlapping)
+		return
+	}
+	var parts []string
+	if len(overlap.precededBy) > 0 {
+		parts = append(parts, "yields to "+listed(overlap.precededBy))
+	}
+	if len(overlap.precedes) > 0 {
+		parts = append(parts, "takes precedence over "+listed(overlap.precedes))
+	}
+	setCondition(policy, v1alpha1.ConditionOverlapping, metav1.ConditionTrue, v1alpha1.ReasonSharedConversations,
+		fmt.Sprintf("Other policies of the workspace may select the same conversations; this one %s: spec.priority decides, then age", strings.Join(parts, ", and ")))
+}
+
+// markThrottled says whether conversations wait for the policy's limit.
+func markThrottled(policy *v1alpha1.InactivityPolicy, limit int, waiting bool) {
+	if waiting {
+		setCondition(policy, v1alpha1.ConditionThrottled, metav1.ConditionTrue, v1alpha1.ReasonLimitReached,
+			fmt.Sprintf("More conversations are due than spec.limits.closesPerMinute %d lets end at once; the longest due are ended first", limit))
+		return
+	}
+	setCondition(policy, v1alpha1.ConditionThrottled, metav1.ConditionFalse, v1alpha1.ReasonWithinLimit,
+		fmt.Sprintf("No conversation waits for spec.limits.closesPerMinute %d", limit))
 }
 
 // summarizeSuspended says that the policy is what its spec asks for: out of force. When it is resumed, every clock
 // starts anew, because nobody watched the conversations meanwhile.
 func summarizeSuspended(policy *v1alpha1.InactivityPolicy) {
-	policy.Status.EffectiveSince, policy.Status.EffectiveTimeout = nil, ""
+	policy.Status.EffectiveSince, policy.Status.EffectiveRevision = nil, ""
 	policy.Status.Conversations = nil
+	meta.RemoveStatusCondition(&policy.Status.Conditions, v1alpha1.ConditionThrottled)
 	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSuspended,
 		"Suspended: nothing is acted on until spec.suspend is removed")
 	meta.RemoveStatusCondition(&policy.Status.Conditions, v1alpha1.ConditionReconciling)
@@ -93,7 +139,7 @@ func summarizeProblem(policy *v1alpha1.InactivityPolicy, problem *problem) {
 	}
 	switch problem.reason {
 	case v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonCallbackInUse, v1alpha1.ReasonCallbackRejected:
-		policy.Status.EffectiveSince, policy.Status.EffectiveTimeout = nil, ""
+		policy.Status.EffectiveSince, policy.Status.EffectiveRevision = nil, ""
 	}
 	switch problem.reason {
 	case v1alpha1.ReasonCallbackInUse, v1alpha1.ReasonCallbackRejected:
@@ -118,7 +164,7 @@ func observeWorkspace(policy *v1alpha1.InactivityPolicy, scope *scope) {
 	status := &policy.Status
 	before := status.Workspace
 	if before != nil && !policy.Spec.Workspace.Names(before) || scope.workspace != nil && before != nil && before.SID != scope.workspace.SID {
-		status.Workspace, status.EffectiveSince, status.EffectiveTimeout, status.Conversations = nil, nil, "", nil
+		status.Workspace, status.EffectiveSince, status.EffectiveRevision, status.Conversations = nil, nil, "", nil
 		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionCallbackConfigured)
 	}
 	if scope.workspace == nil {

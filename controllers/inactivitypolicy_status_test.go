@@ -66,7 +66,7 @@ func TestWhatAReconcileFindsGoesIntoTheStatus(t *testing.T) {
 	ours := callbackState{url: "https://us.example.com", reason: v1alpha1.ReasonSucceeded, message: "calls"}
 	inForce := func(p *v1alpha1.InactivityPolicy) {
 		p.Status.Workspace = &v1alpha1.ObservedWorkspace{SID: "WS1", FriendlyName: "Flex", AccountSID: "AC1", CallbackURL: ours.url}
-		p.Status.EffectiveSince, p.Status.EffectiveTimeout = since, "15m"
+		p.Status.EffectiveSince, p.Status.EffectiveRevision = since, "r1"
 		p.Status.Conversations = &v1alpha1.ConversationCounts{Open: 7}
 	}
 	tests := map[string]struct {
@@ -79,11 +79,11 @@ func TestWhatAReconcileFindsGoesIntoTheStatus(t *testing.T) {
 	}{
 		"the first success": {
 			reason: "the grace clock starts, in whole seconds as Twilio's dates have them",
-			scope:  scope{workspace: found(), callback: ours},
+			scope:  scope{workspace: found(), callback: ours, overlap: overlap{revision: "r1"}},
 			want: v1alpha1.InactivityPolicyStatus{
-				Workspace:        &v1alpha1.ObservedWorkspace{SID: "WS1", FriendlyName: "Flex", AccountSID: "AC1", CallbackURL: ours.url},
-				EffectiveSince:   &metav1.Time{Time: now.Truncate(time.Second)},
-				EffectiveTimeout: "15m",
+				Workspace:         &v1alpha1.ObservedWorkspace{SID: "WS1", FriendlyName: "Flex", AccountSID: "AC1", CallbackURL: ours.url},
+				EffectiveSince:    &metav1.Time{Time: now.Truncate(time.Second)},
+				EffectiveRevision: "r1",
 			},
 			conds: map[string]string{"Ready": "True/Succeeded", "CallbackConfigured": "True/Succeeded"},
 		},
@@ -93,7 +93,7 @@ func TestWhatAReconcileFindsGoesIntoTheStatus(t *testing.T) {
 			problem: &problem{class: transient, reason: v1alpha1.ReasonProgressing, message: "again"},
 			want: v1alpha1.InactivityPolicyStatus{
 				Workspace:      &v1alpha1.ObservedWorkspace{SID: "WS1", FriendlyName: "Flex", AccountSID: "AC1", CallbackURL: ours.url},
-				EffectiveSince: since, EffectiveTimeout: "15m", Conversations: &v1alpha1.ConversationCounts{Open: 7},
+				EffectiveSince: since, EffectiveRevision: "r1", Conversations: &v1alpha1.ConversationCounts{Open: 7},
 			},
 			conds: map[string]string{"Ready": "False/Progressing", "Reconciling": "True/Progressing", "CallbackConfigured": "Unknown/WorkspaceNotFound"},
 		},
@@ -164,7 +164,7 @@ func TestADeletionThatWaitsIsReconcilingAndNotStalled(t *testing.T) {
 func TestASpecThatCodeRefusesIsStalledWithTheField(t *testing.T) {
 	policy := stalledPolicy()
 	policy.Spec.Timeout = "a while"
-	r := &InactivityPolicyReconciler{}
+	r := &InactivityPolicyReconciler{Compiled: NewCompiledPolicies(), Credentials: unreadable{}}
 	_, problem := r.bringIntoForce(t.Context(), policy)
 	if problem == nil || problem.class != terminal || problem.reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(problem.message, "spec.timeout") {
 		t.Errorf("problem = %+v, want a terminal InvalidSpec that names spec.timeout", problem)
@@ -184,7 +184,7 @@ func TestASecretThatCannotBeReadNowIsTriedAgainAndTheMessageIsStable(t *testing.
 	policy := stalledPolicy()
 	policy.Spec.Callback = &v1alpha1.Callback{Mode: v1alpha1.CallbackDisabled}
 	policy.Spec.CredentialsSecretRef.Name = "twilio"
-	r := &InactivityPolicyReconciler{Credentials: unreadable{}}
+	r := &InactivityPolicyReconciler{Credentials: unreadable{}, Compiled: NewCompiledPolicies()}
 	_, problem := r.bringIntoForce(t.Context(), policy)
 	if problem == nil || problem.class != transient || problem.reason != v1alpha1.ReasonProgressing || !strings.Contains(problem.message, "team/twilio") {
 		t.Fatalf("problem = %+v, want a transient one that names the Secret", problem)

@@ -2,11 +2,14 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -47,14 +50,7 @@ type Sweeper struct {
 	counted   map[types.NamespacedName]time.Time
 	notBefore map[string]time.Time
 	// read remembers, by workspace and task SID, the tasks that a list gave without their attributes.
-	read map[string]map[string]sweptTask
-}
-
-// sweptTask is what a sweep needs to know of a task.
-type sweptTask struct {
-	status          string
-	conversationSID string
-	claimed         bool
+	read map[string]map[string]inactivity.Task
 }
 
 // NeedLeaderElection is true: one replica sweeps.
@@ -63,7 +59,7 @@ func (s *Sweeper) NeedLeaderElection() bool { return true }
 // Start sweeps until the context ends.
 func (s *Sweeper) Start(ctx context.Context) error {
 	s.counted, s.notBefore = map[types.NamespacedName]time.Time{}, map[string]time.Time{}
-	s.read = map[string]map[string]sweptTask{}
+	s.read = map[string]map[string]inactivity.Task{}
 	ticker := s.Clock.NewTicker(s.Interval)
 	defer ticker.Stop()
 	for {
@@ -92,11 +88,11 @@ func (s *Sweeper) sweep(ctx context.Context) {
 	}
 	found, started := 0, s.Clock.Now()
 	for _, workspaceSID := range slices.Sorted(maps.Keys(byWorkspace)) {
-		owner := ownerOf(byWorkspace[workspaceSID])
-		if owner == nil || owner.Spec.Suspend || owner.Status.EffectiveSince == nil || s.Clock.Now().Before(s.notBefore[workspaceSID]) {
+		shared := s.Conversations.Compiled.share(byWorkspace[workspaceSID])
+		if !shared.anyInForce() || s.Clock.Now().Before(s.notBefore[workspaceSID]) {
 			continue
 		}
-		queued, err := s.sweepWorkspace(ctx, workspaceSID, owner)
+		queued, err := s.sweepWorkspace(ctx, workspaceSID, shared)
 		if wait, told := twilio.RetryAfter(err); told {
 			s.notBefore[workspaceSID] = s.Clock.Now().Add(wait)
 		}
@@ -111,10 +107,10 @@ func (s *Sweeper) sweep(ctx context.Context) {
 // sweepWorkspace lists the tasks of a workspace and queues the conversations that have to be looked at. Tasks that have
 // ended within the last minutes are listed too: an ending may have been cut off behind them. It returns how many
 // conversations it has queued.
-func (s *Sweeper) sweepWorkspace(ctx context.Context, workspaceSID string, owner *v1alpha1.InactivityPolicy) (int, error) {
+func (s *Sweeper) sweepWorkspace(ctx context.Context, workspaceSID string, shared workspacePolicies) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	twilioClient, err := s.Conversations.clientFor(owner)
+	twilioClient, err := s.Conversations.reader(shared)
 	if err != nil {
 		return 0, err
 	}
@@ -125,71 +121,119 @@ func (s *Sweeper) sweepWorkspace(ctx context.Context, workspaceSID string, owner
 	if err != nil {
 		return 0, fmt.Errorf("listing the tasks of workspace %s: %w", workspaceSID, err)
 	}
-	swept := s.describe(ctx, twilioClient, workspaceSID, tasks)
-
-	open := map[ConversationKey]bool{}  // with an accepted task
-	known := map[ConversationKey]bool{} // to be remembered
-	for _, task := range swept {
-		key := ConversationKey{WorkspaceSID: workspaceSID, ConversationSID: task.conversationSID}
-		switch {
-		case task.conversationSID == "":
-		case task.status == string(inactivity.TaskAssigned):
-			open[key], known[key] = true, true
-		case task.claimed:
-			known[key] = true
-		}
+	swept := s.group(workspaceSID, s.describe(ctx, twilioClient, workspaceSID, tasks), shared)
+	known := make(map[ConversationKey]bool, len(swept))
+	for _, conversation := range swept {
+		known[conversation.key] = true
 	}
 	s.Conversations.plans.retain(workspaceSID, known)
-	return s.enqueueUnplanned(owner, known, open), s.writeCounts(ctx, owner, s.count(open))
+	s.Conversations.observations.retain(workspaceSID, known)
+	return s.enqueueUnplanned(shared, swept), s.writeStatuses(ctx, shared, swept)
+}
+
+// sweptConversation is what a sweep has found out about a conversation.
+type sweptConversation struct {
+	key ConversationKey
+	// open says that an agent has it.
+	open bool
+	// owner is the policy that owns it or cannot tell whether it does, by its place among those of the workspace; -1: none
+	// does.
+	owner     int
+	undecided bool
+	// holds is what its tasks say of being held.
+	holds string
+}
+
+// group puts the tasks of each conversation together, and says whose it is. The conversations come in the order of their
+// oldest tasks, which is roughly that in which they become due. Those that no agent has matter only if the operator has
+// claimed something.
+func (s *Sweeper) group(workspaceSID string, tasks []inactivity.Task, shared workspacePolicies) []sweptConversation {
+	byConversation := map[string][]inactivity.Task{}
+	var order []string
+	for _, task := range tasks {
+		sid := task.Attributes.ConversationSID
+		if sid == "" {
+			continue
+		}
+		if _, found := byConversation[sid]; !found {
+			order = append(order, sid)
+		}
+		byConversation[sid] = append(byConversation[sid], task)
+	}
+	var swept []sweptConversation
+	for _, sid := range order {
+		own := byConversation[sid]
+		conversation := sweptConversation{key: ConversationKey{WorkspaceSID: workspaceSID, ConversationSID: sid}, owner: -1}
+		claimed := false
+		for _, task := range own {
+			conversation.open = conversation.open || task.Status == inactivity.TaskAssigned
+			claimed = claimed || task.Attributes.Claim != nil
+		}
+		if !conversation.open && !claimed {
+			continue
+		}
+		owner, err := inactivity.Owner(shared.policies, own, s.Clock.Now())
+		conversation.owner, conversation.undecided = owner, err != nil
+		if err == nil && owner >= 0 {
+			conversation.holds = shared.policies[owner].HeldByTasks(own)
+		}
+		swept = append(swept, conversation)
+	}
+	return swept
 }
 
 // enqueueUnplanned queues the conversations that the leader has no plan for, or whose plan is overdue or was made for
-// another state of the policy. It returns how many.
-func (s *Sweeper) enqueueUnplanned(owner *v1alpha1.InactivityPolicy, known, open map[ConversationKey]bool) int {
+// other policies, another owner or another hold. It returns how many.
+func (s *Sweeper) enqueueUnplanned(shared workspacePolicies, swept []sweptConversation) int {
 	found := 0
 	now := s.Clock.Now()
-	for key := range known {
-		planned, looked := s.Conversations.plans.get(key)
-		current := looked && planned.generation == owner.Generation && planned.policy == client.ObjectKeyFromObject(owner)
-		overdue := now.After(planned.lookAt) && (open[key] || planned.failed)
+	for _, conversation := range swept {
+		planned, looked := s.Conversations.plans.get(conversation.key)
+		current := looked && planned.policies == shared.revision && planned.holds == conversation.holds &&
+			planned.owner == shared.name(conversation.owner) && planned.undecided == conversation.undecided
+		overdue := !planned.lookAt.IsZero() && now.After(planned.lookAt) && (conversation.open || planned.failed)
 		if !current || overdue {
-			s.Conversations.enqueueFound(key)
+			s.Conversations.enqueueFound(conversation.key)
 			found++
 		}
 	}
 	return found
 }
 
-// count counts the open conversations, and which of them are held or due by the last look at them.
-func (s *Sweeper) count(open map[ConversationKey]bool) v1alpha1.ConversationCounts {
-	var counts v1alpha1.ConversationCounts
-	for key := range open {
-		counts.Open++
-		planned, _ := s.Conversations.plans.get(key)
+// count counts the open conversations of each policy, and which of them are held or due by the last look at them.
+func (s *Sweeper) count(shared workspacePolicies, swept []sweptConversation) []v1alpha1.ConversationCounts {
+	counts := make([]v1alpha1.ConversationCounts, len(shared.objects))
+	for _, conversation := range swept {
+		if !conversation.open || conversation.owner < 0 {
+			continue
+		}
+		own := &counts[conversation.owner]
+		own.Open++
+		planned, _ := s.Conversations.plans.get(conversation.key)
 		if planned.held {
-			counts.Held++
+			own.Held++
 		}
 		if planned.due || !planned.lookAt.IsZero() && s.Clock.Now().After(planned.lookAt) {
-			counts.Due++
+			own.Due++
 		}
 	}
 	return counts
 }
 
-// describe returns what the sweep needs to know of the tasks. A task that the list gave without its attributes is read
-// on its own, once for each status it has; one that cannot be read now is left to the next sweep.
-func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID string, tasks []twilio.Task) []sweptTask {
-	swept := make([]sweptTask, 0, len(tasks))
-	read := map[string]sweptTask{}
+// describe reads the tasks that a list has given. One that the list gave without its attributes is read on its own, once
+// for each status it has; one that cannot be read now is left to the next sweep.
+func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID string, tasks []twilio.Task) []inactivity.Task {
+	swept := make([]inactivity.Task, 0, len(tasks))
+	read := map[string]inactivity.Task{}
 	failed := 0
-	for _, task := range tasks {
-		if task.Attributes != "" {
-			swept = append(swept, toSwept(task))
+	for _, seen := range tasks {
+		before, found := s.read[workspaceSID][seen.SID]
+		switch {
+		case seen.Attributes != "":
+			swept = append(swept, toSwept(seen))
 			continue
-		}
-		before, found := s.read[workspaceSID][task.SID]
-		if !found || before.status != task.AssignmentStatus {
-			seen, err := reader.GetTask(ctx, workspaceSID, task.SID)
+		case !found || string(before.Status) != seen.AssignmentStatus:
+			task, err := reader.GetTask(ctx, workspaceSID, seen.SID)
 			if twilio.IsNotFound(err) {
 				continue
 			}
@@ -197,9 +241,9 @@ func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID 
 				failed++
 				continue
 			}
-			before = toSwept(seen)
+			before = toSwept(task)
 		}
-		read[task.SID] = before
+		read[seen.SID] = before
 		swept = append(swept, before)
 	}
 	s.read[workspaceSID] = read
@@ -209,32 +253,45 @@ func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID 
 	return swept
 }
 
-// toSwept reads a task's attributes. Attributes that cannot be read belong to no conversation of ours.
-func toSwept(task twilio.Task) sweptTask {
-	attributes, err := inactivity.ParseTaskAttributes(task.Attributes)
+// toSwept reads a task. Attributes that cannot be read belong to no conversation of ours.
+func toSwept(seen twilio.Task) inactivity.Task {
+	task, err := toTask(seen)
 	if err != nil {
-		return sweptTask{status: task.AssignmentStatus}
+		return inactivity.Task{SID: seen.SID, Status: inactivity.TaskStatus(seen.AssignmentStatus)}
 	}
-	return sweptTask{
-		status:          task.AssignmentStatus,
-		conversationSID: attributes.ConversationSID,
-		claimed:         attributes.Claim != nil,
-	}
+	return task
 }
 
-// writeCounts writes the counts into the policy's status when they have changed, at most once a minute.
-func (s *Sweeper) writeCounts(ctx context.Context, owner *v1alpha1.InactivityPolicy, counts v1alpha1.ConversationCounts) error {
-	if before := owner.Status.Conversations; before != nil && *before == counts {
-		return nil
+// writeStatuses writes what the sweep has counted into the status of the policies.
+func (s *Sweeper) writeStatuses(ctx context.Context, shared workspacePolicies, swept []sweptConversation) error {
+	var failures []error
+	for i, counts := range s.count(shared, swept) {
+		if object := shared.objects[i]; !object.Spec.Suspend && object.Status.EffectiveSince != nil {
+			failures = append(failures, s.writeStatus(ctx, object, shared.policies[i].EndsPerMinute, counts))
+		}
 	}
-	name := client.ObjectKeyFromObject(owner)
+	return errors.Join(failures...)
+}
+
+// writeStatus writes the counts of a policy, and whether its limit keeps conversations waiting, when they have changed, at
+// most once a minute. The patch holds the version it was computed from: conditions are replaced as a whole, and those of
+// the policy's reconciler must not be lost. What loses against it is written by the next sweep.
+func (s *Sweeper) writeStatus(ctx context.Context, before *v1alpha1.InactivityPolicy, limit int, counts v1alpha1.ConversationCounts) error {
+	name := client.ObjectKeyFromObject(before)
 	now := s.Clock.Now()
-	if now.Sub(s.counted[name]) < countsInterval {
+	changed := before.DeepCopy()
+	changed.Status.Conversations = &counts
+	if limit > 0 {
+		markThrottled(changed, limit, s.Conversations.throttles.queued(name, now) > 0)
+	}
+	if equality.Semantic.DeepEqual(before.Status, changed.Status) || now.Sub(s.counted[name]) < countsInterval {
 		return nil
 	}
-	changed := owner.DeepCopy()
-	changed.Status.Conversations = &counts
-	if err := s.Client.Status().Patch(ctx, changed, client.MergeFrom(owner)); client.IgnoreNotFound(err) != nil {
+	err := s.Client.Status().Patch(ctx, changed, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	switch {
+	case apierrors.IsConflict(err) || apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
 		return fmt.Errorf("writing the conversation counts of policy %s: %w", name, err)
 	}
 	s.counted[name] = now

@@ -31,6 +31,7 @@ type ConversationClient interface {
 	UpdateConversation(ctx context.Context, sid string, update twilio.ConversationUpdate) (twilio.Conversation, error)
 	ListMessages(ctx context.Context, conversationSID string, query twilio.MessageQuery) ([]twilio.Message, error)
 	CreateMessage(ctx context.Context, conversationSID string, message twilio.NewMessage) (twilio.Message, error)
+	ListParticipants(ctx context.Context, conversationSID string) ([]twilio.Participant, error)
 }
 
 // WebhookClient reads and adds the scoped webhooks of a conversation.

@@ -328,19 +328,27 @@ func TestTheApiServerTakesWhatTheDocumentationShows(t *testing.T) {
 	for _, page := range pages(t) {
 		for _, match := range manifest.FindAllStringSubmatch(read(t, page), -1) {
 			object := &unstructured.Unstructured{}
-			if err := yaml.Unmarshal([]byte(match[1]), &object.Object); err != nil {
+			if err := yaml.UnmarshalStrict([]byte(match[1]), &object.Object); err != nil {
 				t.Errorf("%s shows a manifest that is no YAML: %v", page, err)
 				continue
 			}
+			if page == guide && object.GetKind() == "" { // a part of a policy's spec
+				object = policyOf(t, object.Object)
+			}
 			count++
 			object.SetNamespace(metav1.NamespaceDefault)
+			if object.GetKind() == "InactivityPolicy" {
+				if _, err := compile(object); err != nil {
+					t.Errorf("%s shows a policy that the operator refuses: %v\n%s", page, err, match[1])
+				}
+			}
 			err := cluster.Create(t.Context(), object, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
 			if err != nil && !apierrors.IsAlreadyExists(err) {
-				t.Errorf("%s shows a %s that is refused: %v", page, object.GetKind(), err)
+				t.Errorf("%s shows a %s that is refused: %v\n%s", page, object.GetKind(), err, match[1])
 			}
 		}
 	}
-	if count < 2 {
-		t.Errorf("only %d manifests were found, want the policy and the Ingress at least", count)
+	if count < 10 {
+		t.Errorf("only %d manifests were found, want those of the guide, and the policy and the Ingress of README.md", count)
 	}
 }

@@ -1,5 +1,8 @@
 // Package v1alpha1 is the API of the inactivity operator: the InactivityPolicy and the names it is observed by.
 //
+// The comments on its fields are the text of kubectl explain, which keeps their line breaks and breaks lines of more than
+// 76 characters once more: hence their shorter lines.
+//
 // +kubebuilder:object:generate=true
 // +groupName=contactcenter.flexops.dev
 package v1alpha1

@@ -23,6 +23,12 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionCallbackConfigured is True when the workspace calls this operator.
 	ConditionCallbackConfigured = "CallbackConfigured"
+	// ConditionOverlapping is True when other policies of the workspace may select the same conversations, and absent
+	// otherwise. It says which of them take precedence, and why.
+	ConditionOverlapping = "Overlapping"
+	// ConditionThrottled is True while conversations that are due wait for spec.limits, False while none does, and absent
+	// without limits.
+	ConditionThrottled = "Throttled"
 )
 
 // Reasons of the conditions of an InactivityPolicy.
@@ -31,8 +37,16 @@ const (
 	ReasonSucceeded = "Succeeded"
 	// ReasonProgressing: the operator is at work on this generation.
 	ReasonProgressing = "Progressing"
-	// ReasonStandby: an older policy owns the conversations of the workspace.
+	// ReasonStandby: another policy takes precedence for all the conversations that this one selects.
 	ReasonStandby = "Standby"
+	// ReasonObserving: spec.mode is Observe, and nothing is written to Twilio.
+	ReasonObserving = "Observing"
+	// ReasonSharedConversations: other policies of the workspace may select the same conversations.
+	ReasonSharedConversations = "SharedConversations"
+	// ReasonLimitReached: more conversations are due than spec.limits lets end at once.
+	ReasonLimitReached = "LimitReached"
+	// ReasonWithinLimit: no conversation waits for spec.limits.
+	ReasonWithinLimit = "WithinLimit"
 	// ReasonSuspended: spec.suspend is true.
 	ReasonSuspended = "Suspended"
 	// ReasonInvalidSpec: spec has a value that only code could judge, and it is wrong.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -19,8 +20,7 @@ func newWriter() *writer {
 	w.line("<!-- Written by hack/apidocs from config/crd/bases. Do not edit: change the comments in api/ and generate. -->")
 	w.line("# API reference")
 	w.line("")
-	w.line("Every field, with what the API server enforces. What a field means at its edges is in the")
-	w.line("[README](../README.md) and in [operations.md](operations.md).")
+	w.line("Every field, with what the API server enforces. What a field means at its edges is in the [policy guide](policy.md).")
 	return w
 }
 
@@ -140,10 +140,10 @@ func (s schema) explained(required bool) string {
 		}
 	}
 	if s.Minimum != nil {
-		parts = append(parts, fmt.Sprintf("At least %v.", *s.Minimum))
+		parts = append(parts, fmt.Sprintf("At least %s.", number(*s.Minimum)))
 	}
 	if s.Maximum != nil {
-		parts = append(parts, fmt.Sprintf("At most %v.", *s.Maximum))
+		parts = append(parts, fmt.Sprintf("At most %s.", number(*s.Maximum)))
 	}
 	if s.Pattern != "" {
 		parts = append(parts, "Pattern: `"+s.Pattern+"`.")
@@ -153,6 +153,9 @@ func (s schema) explained(required bool) string {
 	}
 	return strings.Join(parts, " ")
 }
+
+// number writes a bound in digits, however large.
+func number(bound float64) string { return strconv.FormatFloat(bound, 'f', -1, 64) }
 
 // positive hides the bound of one, which "Required" or a message says already.
 func positive(bound *int64) *int64 {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -29,8 +31,10 @@ const (
 	StepNotice Step = "notice"
 	// StepFinish is the end of the tasks; it is claimed on its own when there is no notice to send.
 	StepFinish Step = "finish"
-	// StepRefused records that Twilio refused a notice after which nothing was to end.
-	StepRefused Step = "refused"
+	// StepWarning is a warning that the end is near.
+	StepWarning Step = "warning"
+	// StepUnanswered is the text for a customer who waits for an agent's reply.
+	StepUnanswered Step = "unanswered"
 )
 
 // TaskAttributes is what the operator reads of a task's attributes.
@@ -41,6 +45,8 @@ type TaskAttributes struct {
 	ConversationSID string
 	// Channel is the interaction channel; zero when the task was not made by Flex interactions.
 	Channel ChannelRef
+	// ChannelType is sms, whatsapp, messenger, web and so on.
+	ChannelType string
 	// CustomerAddresses are the names under which the customer's messages are written.
 	CustomerAddresses []string
 	// Claim is the operator's entry.
@@ -56,8 +62,40 @@ type Claim struct {
 	At      time.Time `json:"at"`
 	// IdleSeconds is how long the conversation had been idle.
 	IdleSeconds int64 `json:"idleSeconds"`
+	// BeforeSeconds says which warning it is: how long before the end. 0 for other steps.
+	BeforeSeconds int64 `json:"beforeSeconds,omitempty"`
+	// WaitingOn says who owed the reply: Customer or Agent.
+	WaitingOn Turn `json:"waitingOn,omitempty"`
+	// Warnings is how many warnings the customer has been sent in the episode.
+	Warnings int `json:"warnings,omitempty"`
 	// Reason is the policy's reason. Flex completes the tasks of an interaction without one, so it is recorded here too.
 	Reason string `json:"reason,omitempty"`
+	// Refused are the texts that Twilio has refused for good, so that they are not tried again.
+	Refused []RefusedText `json:"refused,omitempty"`
+}
+
+// RefusedText is a text of an episode that Twilio has refused for good.
+type RefusedText struct {
+	Step          Step   `json:"step"`
+	Episode       string `json:"episode"`
+	BeforeSeconds int64  `json:"beforeSeconds,omitempty"`
+}
+
+// maxRefused bounds the record of refused texts: a policy has fewer.
+const maxRefused = 10
+
+// WithRefusal returns the claim with a note that its own text was refused.
+func (c Claim) WithRefusal() Claim {
+	c.Refused = append(slices.Clone(c.Refused), c.text())
+	if extra := len(c.Refused) - maxRefused; extra > 0 {
+		c.Refused = c.Refused[extra:]
+	}
+	return c
+}
+
+// text names the text that the claim is for.
+func (c Claim) text() RefusedText {
+	return RefusedText{Step: c.Step, Episode: c.Episode, BeforeSeconds: c.BeforeSeconds}
 }
 
 // IdleSince is when the episode began that the claim is for.
@@ -70,8 +108,10 @@ type Marker struct {
 	Episode string `json:"episode"`
 	// IdleSince is when the episode began. Whatever a person has written later, the message was sent without
 	// knowing of it, even if it was sent afterwards.
-	IdleSince time.Time              `json:"idleSince"`
-	Action    v1alpha1.TimeoutAction `json:"action"`
+	IdleSince time.Time `json:"idleSince"`
+	// BeforeSeconds says which warning it is: how long before the end. 0 for other steps.
+	BeforeSeconds int64                  `json:"beforeSeconds,omitempty"`
+	Action        v1alpha1.TimeoutAction `json:"action,omitempty"`
 }
 
 // ParseTaskAttributes reads a task's attributes. Values of an unexpected type count as absent: the attributes belong
@@ -84,6 +124,7 @@ func ParseTaskAttributes(raw string) (TaskAttributes, error) {
 	attributes := TaskAttributes{
 		Raw:             raw,
 		ConversationSID: text(fields["conversationSid"]),
+		ChannelType:     text(fields["channelType"]),
 	}
 	channel := ChannelRef{
 		InteractionSID: text(fields["flexInteractionSid"]),
@@ -102,6 +143,57 @@ func ParseTaskAttributes(raw string) (TaskAttributes, error) {
 		attributes.Claim = &claim
 	}
 	return attributes, nil
+}
+
+// CustomerName is the customer's name; empty when it is not known. Flex puts the address there when it knows no name, and an
+// address is no name.
+func (a TaskAttributes) CustomerName() string {
+	fields, err := object(a.Raw)
+	if err != nil {
+		return ""
+	}
+	name := strings.TrimSpace(text(fields["customerName"]))
+	if slices.Contains(a.CustomerAddresses, name) {
+		return ""
+	}
+	return name
+}
+
+// Values are all attributes, as encoding/json decodes them.
+func (a TaskAttributes) Values() map[string]any {
+	values := map[string]any{}
+	if json.Unmarshal([]byte(a.Raw), &values) != nil || values == nil {
+		return map[string]any{}
+	}
+	return values
+}
+
+// Texts are the attributes that can stand in a text: strings, numbers and truth values.
+func (a TaskAttributes) Texts() map[string]string {
+	fields, err := object(a.Raw)
+	if err != nil {
+		return nil
+	}
+	texts := map[string]string{}
+	for key, field := range fields {
+		switch field[0] {
+		case '{', '[', 'n':
+		case '"':
+			texts[key] = text(field)
+		default:
+			texts[key] = string(field)
+		}
+	}
+	return texts
+}
+
+// Text is an attribute that is a string; empty otherwise.
+func (a TaskAttributes) Text(key string) string {
+	fields, err := object(a.Raw)
+	if err != nil {
+		return ""
+	}
+	return text(fields[key])
 }
 
 // WithClaim returns the attributes as JSON text with the operator's entry set and every other key kept as it was. It

@@ -1,6 +1,7 @@
 package inactivity
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -30,10 +31,10 @@ func Decide(policy Policy, snapshot Snapshot) Decision {
 		return none(ReasonNotInForce)
 	}
 	live := withStatus(snapshot.Tasks, TaskAssigned)
-	again := snapshot.Now.Add(policy.Timeout)
+	again := policy.again(snapshot)
 	switch {
 	case len(withStatus(snapshot.Tasks, TaskPending, TaskReserved)) > 0:
-		return Decision{Act: ActNone, Reason: ReasonAwaitingAccept, Next: again}
+		return Decision{Act: ActNone, Reason: ReasonAwaitingAccept, Held: len(live) > 0, Next: again}
 	case len(live) == 0:
 		return decideWithoutLiveTask(policy, snapshot)
 	}
@@ -44,34 +45,130 @@ func Decide(policy Policy, snapshot Snapshot) Decision {
 	if !found {
 		return Decision{Act: ActNone, Reason: ReasonAwaitingAccept, Next: again}
 	}
+	held, need := policy.holdOf(snapshot, live)
+	if held.held {
+		return decideHeld(held, again)
+	}
+	if need != 0 {
+		return look(need)
+	}
 
-	start := later(newest.Accepted.At, policy.EffectiveSince)
 	if snapshot.Messages == nil {
-		if due := start.Add(policy.Timeout); snapshot.Now.Before(due) {
-			return decideArming(policy, snapshot, newest, live, due)
+		start := policy.startOf(episode{at: newest.Accepted.At}, held)
+		if due := policy.add(start, policy.firstDelay()); snapshot.Now.Before(due) && !policy.dependsOnMessages(newest) {
+			return decideArming(policy, snapshot, newest, live, due, ReasonNotDue)
 		}
 		return look(NeedMessages)
 	}
-	written, complete := policy.newestHuman(snapshot.Messages, live)
-	if !complete {
-		return look(NeedAllMessages)
+	silence := policy.silenceOf(snapshot)
+	if silence.need != 0 {
+		return look(silence.need)
 	}
-	episode := episodeOf(newest, written)
-	start = later(episode.at, policy.EffectiveSince)
-	notice := policy.noticeOf(snapshot.Messages, episode)
-	if due := start.Add(policy.Timeout); notice == nil && snapshot.Now.Before(due) {
-		return decideArming(policy, snapshot, newest, live, due)
-	}
-	return decideEnding(policy, snapshot, live, newest, episode, notice)
+	return decideSilence(policy.read(snapshot, newest, silence, held), live)
 }
 
-// decideArming makes sure that something wakes the operator when the conversation becomes due. While the messages are
-// not known, due is the earliest that it can be.
-func decideArming(policy Policy, snapshot Snapshot, newest Task, live []Task, due time.Time) Decision {
+// dependsOnMessages reports whether the messages decide about a conversation in which nothing can be due yet: an ending
+// that was claimed may be under way, and a silence from before the policy may have to be left alone.
+func (p Policy) dependsOnMessages(newest Task) bool {
+	claim := newest.Attributes.Claim
+	return claim != nil && (claim.Step == StepNotice || claim.Step == StepFinish) ||
+		p.Existing == v1alpha1.ExistingIgnore && newest.Accepted.At.Before(p.EffectiveSince)
+}
+
+// again is when a conversation is looked at again that nothing is known to be due for: soon enough for whatever may begin
+// right after this look.
+func (p Policy) again(snapshot Snapshot) time.Time { return snapshot.Now.Add(p.firstDelay()) }
+
+// decideHeld leaves a held conversation alone.
+func decideHeld(held hold, again time.Time) Decision {
+	decision := Decision{Act: ActNone, Reason: ReasonHeld, Held: true, Next: again}
+	if held.unreadable {
+		decision.Reason = ReasonHoldUnreadable
+	}
+	if !held.until.IsZero() {
+		decision.Next = held.until
+	}
+	return decision
+}
+
+// decideSilence decides about a conversation whose messages are known.
+func decideSilence(s situation, live []Task) Decision {
+	policy, snapshot := s.policy, s.snapshot
+	notice := noticeOf(s)
+	if notice != nil && notice.Action != v1alpha1.ActionNotify {
+		return decideEnding(s, live, notice, s.ending())
+	}
+	if policy.Existing == v1alpha1.ExistingIgnore && s.episode.at.Before(policy.EffectiveSince) {
+		return Decision{Act: ActNone, Reason: ReasonBeforePolicy, Next: policy.again(snapshot)}
+	}
+	next := s.next(notice != nil)
+	switch {
+	case next.kind == "":
+		return decideArming(policy, snapshot, s.newest, live, policy.again(snapshot), ReasonAgentOwesReply)
+	case next.deferred:
+		return decideArming(policy, snapshot, s.newest, live, next.at, ReasonClosedHours)
+	case snapshot.Now.Before(next.at):
+		return decideArming(policy, snapshot, s.newest, live, next.at, ReasonNotDue)
+	case next.kind == StepNotice:
+		return decideEnding(s, live, notice, next)
+	default:
+		return decideText(s, live, next)
+	}
+}
+
+// decideText decides about a text after which the conversation goes on.
+func decideText(s situation, live []Task, next step) Decision {
+	if blocked := blocker(s.snapshot, live, s.policy.again(s.snapshot)); blocked != nil {
+		return *blocked
+	}
+	if s.newest.ETag == "" {
+		return lookAtTask(s.newest)
+	}
+	claim := s.claim(next.kind, next.episode, next.before)
+	decision := Decision{Act: ActWarn, Reason: ReasonWarningDue}
+	if next.kind == StepUnanswered {
+		decision.Act, decision.Reason = ActHoldingText, ReasonUnanswered
+	}
+	if decision.TakeOver = s.claimed(claim); decision.TakeOver {
+		if waiting := s.underway(); waiting != nil {
+			return *waiting
+		}
+	}
+	if next.kind == StepWarning {
+		claim.Warnings++
+	}
+	decision.Due, decision.TaskSID, decision.Claim, decision.StepDue = true, s.newest.SID, claim, next.at
+	decision.Message = s.message(next.text, next.before)
+	if s.policy.WebhookURL != "" {
+		decision.Timer = timerFor(s.after(next), s.policy.Timeout)
+	}
+	return decision
+}
+
+// claimed reports whether the text that the claim would be for was claimed before: by somebody who is still at it, or who
+// did not come to the end.
+func (s situation) claimed(claim Claim) bool {
+	earlier := s.newest.Attributes.Claim
+	return earlier != nil && earlier.text() == claim.text()
+}
+
+// underway is the decision to wait for the one who has claimed the step; nil when the claim has run out.
+func (s situation) underway() *Decision {
+	until := s.newest.Attributes.Claim.At.Add(ClaimLease)
+	if !s.snapshot.Now.Before(until) {
+		return nil
+	}
+	return &Decision{Act: ActNone, Reason: ReasonClaimedElsewhere, Due: true, Next: until}
+}
+
+// decideArming makes sure that something wakes the operator when a step becomes due. While the messages are not known, due
+// is the earliest that it can be. reason says why nothing is due yet. While an agent owes the reply any timer will do: the
+// agent's message will restart it.
+func decideArming(policy Policy, snapshot Snapshot, newest Task, live []Task, due time.Time, reason Reason) Decision {
 	if blocked := blocker(snapshot, live, due); blocked != nil {
 		return *blocked
 	}
-	waiting := Decision{Act: ActNone, Reason: ReasonNotDue, Next: due}
+	waiting := Decision{Act: ActNone, Reason: reason, Next: due}
 	if policy.WebhookURL == "" {
 		return waiting
 	}
@@ -104,8 +201,11 @@ func decideArming(policy Policy, snapshot Snapshot, newest Task, live []Task, du
 	case conversation.DateInactive == nil:
 		arm.Reason = ReasonTimerMissing
 		return arm
+	case reason == ReasonAgentOwesReply:
+		return waiting
 	}
-	early := conversation.DateInactive.Before(due.Add(-timerTolerance))
+	// Where the clock stops at night a step can be further off than the longest timer: then any timer will do.
+	early := due.Sub(snapshot.Now) <= maxTimer && conversation.DateInactive.Before(due.Add(-timerTolerance))
 	late := conversation.DateInactive.After(due.Add(timerTolerance)) && conversation.DateInactive.After(snapshot.Now.Add(MinTimer+timerTolerance))
 	switch {
 	case late && snapshot.Messages == nil:
@@ -149,52 +249,81 @@ func blocker(snapshot Snapshot, live []Task, next time.Time) *Decision {
 // decideEnding ends a conversation that is due, one act at a time: the notice under a claim, then the tasks, then the
 // conversation (which is decided once no task is live any more). A customer who was told under Notify is not told again
 // when the policy has come to end conversations since.
-func decideEnding(policy Policy, snapshot Snapshot, live []Task, newest Task, episode episode, notice *Marker) Decision {
-	again := snapshot.Now.Add(policy.Timeout)
+func decideEnding(s situation, live []Task, notice *Marker, end step) Decision {
+	policy, snapshot := s.policy, s.snapshot
+	again := policy.again(snapshot)
+	onlyNotify := policy.Action == v1alpha1.ActionNotify
 	notified := notice != nil && notice.Action == v1alpha1.ActionNotify
-	claim := newest.Attributes.Claim
-	mine := claim != nil && claim.Episode == episode.id
+	claim := s.newest.Attributes.Claim
+	mine := claim != nil && claim.Episode == s.episode.id
+	refused := s.refused(step{kind: StepNotice, episode: s.episode})
 	switch {
-	case policy.Action == v1alpha1.ActionNotify && (notified || policy.Message == ""):
+	case onlyNotify && (notified || policy.Notice.IsEmpty()):
 		return Decision{Act: ActNone, Reason: ReasonNotified, Next: again}
 	case notice != nil && !notified:
 		return finish(policy, snapshot, live, ReasonNoticeSent)
 	case mine && claim.Step == StepFinish:
 		return finish(policy, snapshot, live, ReasonTimedOut)
-	case mine && claim.Step == StepRefused && policy.Action == v1alpha1.ActionNotify:
+	case onlyNotify && refused:
 		return Decision{Act: ActNone, Reason: ReasonNoticeRefused, Next: again}
 	}
 	if blocked := blocker(snapshot, live, again); blocked != nil {
 		return *blocked
 	}
-	if newest.ETag == "" {
-		return Decision{Act: ActLook, Reason: ReasonIncomplete, Need: NeedTask, TaskSID: newest.SID}
+	message, kept := s.notice(notified || refused, end.at)
+	switch {
+	case kept != "" && (onlyNotify || kept == ReasonOutsideReplyWindow && policy.Window.Outside == v1alpha1.OutsideSkip):
+		return Decision{Act: ActNone, Reason: kept, Next: again}
+	case onlyNotify && message.IsEmpty():
+		// Conditions in the text leave nothing to say to this customer.
+		return Decision{Act: ActNone, Reason: ReasonNotified, Next: again}
+	case s.newest.ETag == "":
+		return lookAtTask(s.newest)
 	}
-	underway := mine && claim.Step == StepNotice && !notified
-	silent := policy.Message == "" || notified || mine && claim.Step == StepRefused
-	return decideFirstStep(policy, snapshot, newest, episode, underway, silent)
-}
-
-// decideFirstStep decides the step that must not happen twice: it is done under a claim. underway says that the notice was
-// claimed before: by somebody who is still at it, or who did not come to the end.
-func decideFirstStep(policy Policy, snapshot Snapshot, newest Task, episode episode, underway, silent bool) Decision {
-	if underway {
-		if until := newest.Attributes.Claim.At.Add(ClaimLease); snapshot.Now.Before(until) {
-			return Decision{Act: ActNone, Reason: ReasonClaimedElsewhere, Due: true, Next: until}
+	first := Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TaskSID: s.newest.SID, StepDue: end.at,
+		Message: message, Claim: s.claim(StepNotice, s.episode, 0)}
+	if mine && claim.Step == StepNotice && !notified && !refused {
+		if waiting := s.underway(); waiting != nil {
+			return *waiting
 		}
+		first.TakeOver = true
 	}
-	first := Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TakeOver: underway, TaskSID: newest.SID, Claim: Claim{
-		Policy:      policy.Name,
-		Step:        StepNotice,
-		Episode:     episode.id,
-		At:          snapshot.Now,
-		IdleSeconds: int64(snapshot.Now.Sub(episode.at) / time.Second),
-		Reason:      policy.Reason,
-	}}
-	if silent {
+	switch {
+	case message.IsEmpty():
 		first.Act, first.TakeOver, first.Claim.Step = ActClaim, false, StepFinish
+		first.Reason = cmp.Or(kept, ReasonTimedOut)
+	case onlyNotify && policy.WebhookURL != "":
+		first.Timer = timerFor(policy.firstDelay(), policy.Timeout)
 	}
 	return first
+}
+
+// notice is what the customer is told at the end, and if that is nothing although the policy has a notice, why. told says
+// that there is no need to. Under Notify a notice that was kept back when it became due is not sent in the morning.
+func (s situation) notice(told bool, due time.Time) (message Outgoing, kept Reason) {
+	switch {
+	case !s.insideWindow() && s.policy.Window.Outside == v1alpha1.OutsideSkip:
+		return Outgoing{}, ReasonOutsideReplyWindow
+	case told:
+		return Outgoing{}, ""
+	case !s.insideWindow() && s.policy.Window.Outside == v1alpha1.OutsideSendTemplate && !s.quiet(s.snapshot.Now):
+		return s.template(), ""
+	case s.policy.Notice.IsEmpty():
+		return Outgoing{}, ""
+	case !s.insideWindow():
+		return Outgoing{}, ReasonOutsideReplyWindow
+	case s.quiet(s.snapshot.Now) || s.policy.Action == v1alpha1.ActionNotify && s.quiet(due):
+		return Outgoing{}, ReasonClosedHours
+	}
+	return s.message(s.policy.Notice, 0), ""
+}
+
+// noticeOf returns the marker of the notice that was sent in the episode, nil if none was.
+func noticeOf(s situation) *Marker {
+	if sent := s.sent(StepNotice, s.episode); len(sent) > 0 {
+		return sent[0].Marker
+	}
+	return nil
 }
 
 // finish ends the live tasks of an ending that has begun. A channel that is closed already was closed by this ending;
@@ -210,7 +339,7 @@ func finish(policy Policy, snapshot Snapshot, live []Task, reason Reason) Decisi
 		case ref == ChannelRef{} || status == ChannelGone || status == ChannelClosed:
 			decision.TaskSIDs = append(decision.TaskSIDs, task.SID)
 		case status != ChannelActive:
-			return Decision{Act: ActNone, Reason: ReasonChannelNotActive, Held: true, Due: true, Next: snapshot.Now.Add(policy.Timeout)}
+			return Decision{Act: ActNone, Reason: ReasonChannelNotActive, Held: true, Due: true, Next: policy.again(snapshot)}
 		case !slices.Contains(decision.Channels, ref):
 			decision.Channels = append(decision.Channels, ref)
 		}
@@ -223,14 +352,17 @@ func decideWithoutLiveTask(policy Policy, snapshot Snapshot) Decision {
 	if snapshot.Messages == nil {
 		return look(NeedMessages)
 	}
-	begun, complete := policy.endingBegun(snapshot)
+	begun, need := policy.endingBegun(snapshot)
 	switch {
-	case !complete:
-		return look(NeedAllMessages)
+	case need != 0:
+		return look(need)
 	case !begun:
 		return none(ReasonNoLiveTask)
 	}
-	var need Need
+	held, need := policy.holdOf(snapshot, snapshot.Tasks)
+	if held.held {
+		return decideHeld(held, policy.again(snapshot))
+	}
 	if snapshot.Conversation == nil {
 		need |= NeedConversation
 	}
@@ -262,13 +394,13 @@ func decideWithoutLiveTask(policy Policy, snapshot Snapshot) Decision {
 
 // endingBegun reports whether an ending of the operator's is under way: it has sent its notice, or, where the ending is
 // silent, claimed a task that has been ended, and nobody has written since the silence that this was about began. A task
-// that was made afterwards brought the conversation to somebody anew. complete is false when more messages have to be
-// read to tell.
-func (p Policy) endingBegun(snapshot Snapshot) (begun, complete bool) {
-	written, complete := p.newestHuman(snapshot.Messages, snapshot.Tasks)
-	if !complete {
-		return false, false
+// that was made afterwards brought the conversation to somebody anew. need is what has to be read to tell.
+func (p Policy) endingBegun(snapshot Snapshot) (begun bool, need Need) {
+	silence := p.silenceOf(snapshot)
+	if silence.need != 0 {
+		return false, silence.need
 	}
+	written := silence.anchor
 	answered := func(episode string, since time.Time) bool {
 		return written != nil && written.SID != episode && !written.At.Before(since)
 	}
@@ -280,7 +412,7 @@ func (p Policy) endingBegun(snapshot Snapshot) (begun, complete bool) {
 		if p.wrote(message) && message.Marker.Step == StepNotice {
 			ends := message.Marker.Action != v1alpha1.ActionNotify && !newestTask.After(message.At)
 			if ends && !answered(message.Marker.Episode, message.Marker.IdleSince) {
-				return true, true
+				return true, 0
 			}
 			break
 		}
@@ -289,57 +421,7 @@ func (p Policy) endingBegun(snapshot Snapshot) (begun, complete bool) {
 		claim := task.Attributes.Claim
 		return claim != nil && claim.Step == StepFinish && task.Status != TaskCanceled &&
 			!newestTask.After(claim.At) && !answered(claim.Episode, claim.IdleSince())
-	}), true
-}
-
-// episode is one silence: it begins with the last message of a person or with the latest accept, whichever is later.
-type episode struct {
-	id string
-	at time.Time
-}
-
-func episodeOf(newest Task, written *Message) episode {
-	if written != nil && !written.At.Before(newest.Accepted.At) {
-		return episode{id: written.SID, at: written.At}
-	}
-	return episode{id: newest.Accepted.SID, at: newest.Accepted.At}
-}
-
-// newestHuman returns the last message of a person, nil if there is none. complete is false when it may be among the
-// messages that were not read.
-func (p Policy) newestHuman(messages *Messages, tasks []Task) (written *Message, complete bool) {
-	for i := range messages.Newest {
-		if message := &messages.Newest[i]; !p.wrote(*message) && message.isHuman(tasks) {
-			return message, true
-		}
-	}
-	return nil, !messages.More
-}
-
-// noticeOf returns the marker of the notice that was sent in the episode, nil if none was. A notice of an episode that
-// began later counts too: the task whose accept it began with may have ended meanwhile.
-func (p Policy) noticeOf(messages *Messages, current episode) *Marker {
-	for _, message := range messages.Newest {
-		if p.wrote(message) && message.Marker.Step == StepNotice &&
-			(message.Marker.Episode == current.id || current.at.Before(message.Marker.IdleSince)) {
-			return message.Marker
-		}
-	}
-	return nil
-}
-
-// wrote reports whether the operator wrote the message. A marker alone does not show it: a web chat client can give its
-// messages any attributes, but it cannot write without being a participant, nor under the policy's author.
-func (p Policy) wrote(message Message) bool {
-	return message.Marker != nil && (!message.FromParticipant || p.Author != "" && message.Author == p.Author)
-}
-
-// isHuman reports whether a person wrote a message that the operator did not. What no participant wrote comes from a
-// program, except where the author is the customer's own address.
-func (m Message) isHuman(tasks []Task) bool {
-	return m.FromParticipant || slices.ContainsFunc(tasks, func(task Task) bool {
-		return slices.Contains(task.Attributes.CustomerAddresses, m.Author)
-	})
+	}), 0
 }
 
 // withStatus returns the tasks with one of the statuses.
@@ -384,6 +466,10 @@ func channelsSeen(snapshot Snapshot, tasks []Task) bool {
 		_, seen := snapshot.Channels[ref]
 		return !seen
 	})
+}
+
+func lookAtTask(task Task) Decision {
+	return Decision{Act: ActLook, Reason: ReasonIncomplete, Need: NeedTask, TaskSID: task.SID}
 }
 
 func look(need Need) Decision { return Decision{Act: ActLook, Reason: ReasonIncomplete, Need: need} }

@@ -14,6 +14,10 @@ const (
 	ActArm Act = "Arm"
 	// ActRearm makes the conversation active again and sets the timer to what is left.
 	ActRearm Act = "Rearm"
+	// ActWarn claims the step on the task and sends a warning.
+	ActWarn Act = "Warn"
+	// ActHoldingText claims the step on the task and sends the text for a customer who waits for an agent.
+	ActHoldingText Act = "HoldingText"
 	// ActNotice claims the step on the task and sends the notice.
 	ActNotice Act = "Notice"
 	// ActClaim claims the ending on the task when there is no notice to send.
@@ -41,6 +45,30 @@ const (
 	ReasonAwaitingAccept Reason = "AwaitingAccept"
 	// ReasonNotDue: the timeout has not passed.
 	ReasonNotDue Reason = "NotDue"
+	// ReasonNoPolicy: no policy of the workspace selects the conversation.
+	ReasonNoPolicy Reason = "NoPolicy"
+	// ReasonExpressionFailed: a selector's expression cannot be evaluated for the conversation's task.
+	ReasonExpressionFailed Reason = "ExpressionFailed"
+	// ReasonHeld: an attribute holds the conversation.
+	ReasonHeld Reason = "Held"
+	// ReasonHoldUnreadable: the attribute that holds conversations has a value that cannot be read.
+	ReasonHoldUnreadable Reason = "HoldUnreadable"
+	// ReasonAgentOwesReply: the policy waits for customers only, and an agent owes the reply.
+	ReasonAgentOwesReply Reason = "AgentOwesReply"
+	// ReasonBeforePolicy: the silence began before the policy took effect, and existing is Ignore.
+	ReasonBeforePolicy Reason = "BeforePolicy"
+	// ReasonClosedHours: the step is due, and waits until the contact centre opens.
+	ReasonClosedHours Reason = "ClosedHours"
+	// ReasonOutsideReplyWindow: the conversation is due, and no text that the policy has would be delivered.
+	ReasonOutsideReplyWindow Reason = "OutsideReplyWindow"
+	// ReasonThrottled: the conversation is due, and waits for the policy's limit.
+	ReasonThrottled Reason = "Throttled"
+	// ReasonObserved: the policy only observes, and would have acted.
+	ReasonObserved Reason = "Observed"
+	// ReasonWarningDue: a warning is due.
+	ReasonWarningDue Reason = "WarningDue"
+	// ReasonUnanswered: the customer has waited for an agent's reply for as long as the policy says.
+	ReasonUnanswered Reason = "Unanswered"
 	// ReasonAccepted: an agent has just accepted the conversation, and the event's replica arms it.
 	ReasonAccepted Reason = "Accepted"
 	// ReasonTimerMissing: no timer runs that would wake the operator.
@@ -77,7 +105,8 @@ type Decision struct {
 	Reason Reason
 	// Need is what ActLook asks for.
 	Need Need
-	// TaskSID is the task to look at for NeedTask, and the task to claim on for ActNotice and ActClaim.
+	// TaskSID is the task to look at for NeedTask, and the task to claim on for ActWarn, ActHoldingText, ActNotice and
+	// ActClaim.
 	TaskSID string
 	// Next is when the conversation should be looked at again if nothing is heard of it. Zero: not by itself.
 	Next time.Time
@@ -87,12 +116,16 @@ type Decision struct {
 	CreateWebhook bool
 	// Activate says that the timer has to be set together with State=active.
 	Activate bool
-	// Timer is the timer of ActArm and ActRearm.
+	// Timer is the timer of ActArm and ActRearm, and of a text after which the conversation goes on; 0: no timer is set.
 	Timer time.Duration
-	// TakeOver says that ActNotice takes the step over from a claim that has run out. What the other one has sent may
+	// Message is what ActWarn, ActHoldingText and ActNotice send. It must not be logged.
+	Message Outgoing
+	// StepDue is when the step became due that ActWarn, ActHoldingText, ActNotice or ActClaim is for.
+	StepDue time.Time
+	// TakeOver says that the text's step is taken over from a claim that has run out. What the other one has sent may
 	// have come to light since the messages were read.
 	TakeOver bool
-	// Claim is the entry to write for ActNotice and ActClaim.
+	// Claim is the entry to write for ActWarn, ActHoldingText, ActNotice and ActClaim.
 	Claim Claim
 	// Channels are the interaction channels that ActFinish closes.
 	Channels []ChannelRef
@@ -101,3 +134,15 @@ type Decision struct {
 	// WrapUp says that ActFinish leaves the tasks wrapping instead of completing them.
 	WrapUp bool
 }
+
+// Outgoing is a message to the customer: a body, or the content template that takes its place.
+type Outgoing struct {
+	Body string
+	// ContentSID and ContentVariables (JSON text) are set instead of Body outside a channel's reply window.
+	ContentSID, ContentVariables string
+	// Shortened says that values were left out of the body, because it was longer than a channel takes.
+	Shortened bool
+}
+
+// IsEmpty reports whether there is nothing to send.
+func (o Outgoing) IsEmpty() bool { return o.Body == "" && o.ContentSID == "" }

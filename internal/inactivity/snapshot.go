@@ -28,6 +28,8 @@ type Snapshot struct {
 	Channels map[ChannelRef]ChannelStatus
 	// Webhooks are the URLs of the conversation's scoped webhooks.
 	Webhooks *Webhooks
+	// Participants of the conversation.
+	Participants *Participants
 }
 
 // TaskStatus is the AssignmentStatus of a task
@@ -49,6 +51,10 @@ type Task struct {
 	SID        string
 	Status     TaskStatus
 	Attributes TaskAttributes
+	// Queue and QueueSID are the task queue it is in.
+	Queue, QueueSID string
+	// Priority is the task's own priority in TaskRouter.
+	Priority int
 	// ETag is the version to claim against; empty when the task was only seen in a list, which carries none.
 	ETag string
 	// Created is when the task was made.
@@ -82,6 +88,8 @@ type Conversation struct {
 	State ConversationState
 	// DateInactive is when Twilio's timer will make the conversation inactive; nil when no timer runs.
 	DateInactive *time.Time
+	// Attributes is the JSON text that other programs keep on the conversation.
+	Attributes string
 }
 
 // Messages are the newest messages of a conversation, newest first.
@@ -96,11 +104,29 @@ type Message struct {
 	SID    string
 	Index  int
 	Author string
-	// FromParticipant says that a participant of the conversation wrote it, rather than a program over REST.
-	FromParticipant bool
-	At              time.Time
+	// ParticipantSID is the participant of the conversation who wrote it; empty when a program did, over REST.
+	ParticipantSID string
+	At             time.Time
 	// Marker is set on the operator's own messages.
 	Marker *Marker
+}
+
+// Participants are those who take part in a conversation now, by SID. Who has left is not among them.
+type Participants struct {
+	BySID map[string]Participant
+}
+
+// Participant takes part in a conversation
+// (https://www.twilio.com/docs/conversations-classic/api/conversation-participant-resource).
+type Participant struct {
+	// Identity in the chat service; empty for who takes part over a messaging channel.
+	Identity string
+	// Address on a messaging channel that the participant is bound to; empty for who uses a chat client.
+	Address string
+	// Attributes is the participant's attributes as JSON text.
+	Attributes string
+	// Joined is when.
+	Joined time.Time
 }
 
 // Webhooks are the URLs of a conversation's scoped webhooks.
@@ -128,7 +154,7 @@ const (
 )
 
 // Need is a set of parts of a snapshot.
-type Need uint8
+type Need uint16
 
 // The parts of a snapshot that can be asked for.
 const (
@@ -146,6 +172,8 @@ const (
 	NeedWebhooks
 	// NeedTask asks for the task named by the decision, one by one, with its ETag.
 	NeedTask
+	// NeedParticipants asks for the participants of the conversation, to tell customers and agents apart.
+	NeedParticipants
 )
 
 // Has reports whether the set contains part.

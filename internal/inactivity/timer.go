@@ -14,15 +14,22 @@ const (
 	// timerGrain is what a timer is rounded up to. A conversation armed a moment after the accept then gets the policy's
 	// timeout as it is written, at the price of being woken at most this much late.
 	timerGrain = 5 * time.Second
+
+	// maxTimer bounds a timer. A live task is gone after a day, and with it what the timer is for.
+	maxTimer = 24 * time.Hour
 )
 
-// timerFor returns the timer that wakes the operator once left of the timeout has passed.
+// timerFor returns the timer that wakes the operator once left of the timeout has passed. Where the clock stops at night
+// more than the timeout may be left.
 func timerFor(left, timeout time.Duration) time.Duration {
 	rounded := left.Truncate(timerGrain)
 	if rounded < left {
 		rounded += timerGrain
 	}
-	return max(min(rounded, timeout), MinTimer)
+	if left < timeout+timerGrain {
+		rounded = min(rounded, timeout)
+	}
+	return min(max(rounded, MinTimer), maxTimer)
 }
 
 // ISO8601 writes a length of time in whole seconds as Twilio's timers take it, for example PT1H30M.

@@ -77,9 +77,11 @@ func AddToManager(ctx context.Context, mgr ctrl.Manager, config Config) (healthz
 		return nil, fmt.Errorf("adding the credentials store: %w", err)
 	}
 
+	compiled := controllers.NewCompiledPolicies()
 	drained := make(chan struct{})
 	conversations := &controllers.ConversationReconciler{
 		Client:        mgr.GetClient(),
+		Compiled:      compiled,
 		Credentials:   secrets,
 		Twilio:        clients,
 		PublicURL:     config.PublicURL,
@@ -105,6 +107,7 @@ func AddToManager(ctx context.Context, mgr ctrl.Manager, config Config) (healthz
 	}
 	policies := &controllers.InactivityPolicyReconciler{
 		Client:        mgr.GetClient(),
+		Compiled:      compiled,
 		Credentials:   secrets,
 		Twilio:        clients,
 		PublicURL:     config.PublicURL,

@@ -1,0 +1,219 @@
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
+)
+
+const (
+	// throttleWindow is the time that a limit counts in.
+	throttleWindow = time.Minute
+
+	// throttleGather is how long a conversation that is due waits for others that have been due for longer: after an
+	// outage they are all found within moments, in any order.
+	throttleGather = 5 * time.Second
+
+	// throttlePatience is how long the place in the queue is kept of a conversation that does not come back for it.
+	throttlePatience = 5 * time.Minute
+
+	// maxObservations bounds what is kept of one conversation under a policy that only observes.
+	maxObservations = 16
+)
+
+// admit lets the beginning of an ending pass, or has it wait for the policy's limit. Under a limit it is the leader alone
+// that ends conversations, because nobody else knows who is due for the longest.
+func (p *pass) admit(decision inactivity.Decision) inactivity.Decision {
+	if p.owner == nil {
+		return decision
+	}
+	name := client.ObjectKeyFromObject(p.owner)
+	begins := decision.Act == inactivity.ActNotice || decision.Act == inactivity.ActClaim
+	switch {
+	case decision.Act == inactivity.ActLook || p.admitted:
+		return decision
+	case !begins:
+		p.reconciler.throttles.withdraw(name, p.key)
+		return decision
+	case p.policy.EndsPerMinute == 0:
+		return decision
+	}
+	waiting := inactivity.Decision{Act: inactivity.ActNone, Reason: inactivity.ReasonThrottled, Due: true}
+	if !p.reconciler.isLeader() {
+		return waiting
+	}
+	now := p.reconciler.Clock.Now()
+	admitted, wait := p.reconciler.throttles.admit(name, p.key, decision.StepDue, p.policy.EndsPerMinute, now)
+	if !admitted {
+		waiting.Next = p.snapshot.Now.Add(wait)
+		return waiting
+	}
+	p.admitted = true
+	return decision
+}
+
+// throttles are the limits of the policies, as the leader keeps them.
+type throttles struct {
+	mutex    sync.Mutex
+	policies map[types.NamespacedName]*throttle
+}
+
+// throttle is one policy's limit.
+type throttle struct {
+	// begun are when endings were begun within the window, oldest first.
+	begun   []time.Time
+	waiting map[ConversationKey]waiter
+}
+
+// waiter is a conversation that is due.
+type waiter struct {
+	due         time.Time
+	first, last time.Time
+}
+
+// admit reports whether the conversation may be ended now, and how long it has to wait otherwise. In no window more than
+// limit are admitted; those that have been due for the longest come first.
+func (t *throttles) admit(policy types.NamespacedName, key ConversationKey, due time.Time, limit int, now time.Time) (bool, time.Duration) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if t.policies == nil {
+		t.policies = map[types.NamespacedName]*throttle{}
+	}
+	own := t.policies[policy]
+	if own == nil {
+		own = &throttle{waiting: map[ConversationKey]waiter{}}
+		t.policies[policy] = own
+	}
+	own.begun = slices.DeleteFunc(own.begun, func(at time.Time) bool { return now.Sub(at) >= throttleWindow })
+	self, known := own.waiting[key]
+	if !known {
+		self.first = now
+	}
+	self.due, self.last = due, now
+	own.waiting[key] = self
+
+	ahead := 0
+	for other, waiting := range own.waiting {
+		if now.Sub(waiting.last) > throttlePatience {
+			delete(own.waiting, other)
+			continue
+		}
+		if cmp.Or(waiting.due.Compare(due), cmp.Compare(other.ConversationSID, key.ConversationSID)) < 0 {
+			ahead++
+		}
+	}
+	free := limit - len(own.begun)
+	switch gathered := self.first.Add(throttleGather); {
+	case now.Before(gathered):
+		return false, gathered.Sub(now)
+	case ahead < free:
+		delete(own.waiting, key)
+		own.begun = append(own.begun, now)
+		return true, 0
+	case free > 0:
+		return false, throttleGather // those ahead are about to be admitted
+	}
+	// The place that is waited for is free when the ending that holds it is a window old, as many windows on as there are
+	// whole windows of others ahead.
+	holder := own.begun[min(ahead%limit, len(own.begun)-1)]
+	return false, max(holder.Add(throttleWindow).Sub(now), time.Second) + time.Duration(ahead/limit)*throttleWindow
+}
+
+// withdraw takes a conversation that is not due any more out of the queue.
+func (t *throttles) withdraw(policy types.NamespacedName, key ConversationKey) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if own := t.policies[policy]; own != nil {
+		delete(own.waiting, key)
+	}
+}
+
+// queued is how many conversations wait for the policy's limit.
+func (t *throttles) queued(policy types.NamespacedName, now time.Time) int {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	count := 0
+	if own := t.policies[policy]; own != nil {
+		for _, waiting := range own.waiting {
+			if now.Sub(waiting.last) <= throttlePatience && now.Sub(waiting.first) >= throttleGather {
+				count++
+			}
+		}
+	}
+	return count
+}
+
+// observations are what policies that only observe would have sent, by conversation, newest first. They stand in for the
+// messages, so that each step is noted once for each silence. They are a memory: after a restart a step may be noted again.
+type observations struct {
+	mutex sync.Mutex
+	known map[ConversationKey][]inactivity.Message
+}
+
+func (o *observations) of(key ConversationKey) []inactivity.Message {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	return slices.Clone(o.known[key])
+}
+
+func (o *observations) add(key ConversationKey, message inactivity.Message) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	if o.known == nil {
+		o.known = map[ConversationKey][]inactivity.Message{}
+	}
+	messages := append([]inactivity.Message{message}, o.known[key]...)
+	o.known[key] = messages[:min(len(messages), maxObservations)]
+}
+
+func (o *observations) forget(key ConversationKey) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	delete(o.known, key)
+}
+
+// retain forgets the conversations of the workspace that are not in open.
+func (o *observations) retain(workspaceSID string, open map[ConversationKey]bool) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	for key := range o.known {
+		if key.WorkspaceSID == workspaceSID && !open[key] {
+			delete(o.known, key)
+		}
+	}
+}
+
+// observe notes what a policy that only observes would do now: one line, one count and one event for each step. It
+// reports whether there may be more to say; what follows on an ending is not. It is the leader that observes.
+func (p *pass) observe(ctx context.Context, decision inactivity.Decision) bool {
+	switch decision.Act {
+	case inactivity.ActWarn, inactivity.ActHoldingText, inactivity.ActNotice, inactivity.ActClaim:
+	default:
+		return false
+	}
+	if !p.reconciler.isLeader() || p.snapshot.Messages == nil {
+		return false
+	}
+	marker := p.marker(decision)
+	if decision.Act == inactivity.ActClaim {
+		marker.Step, marker.Action = inactivity.StepNotice, p.policy.Action
+	}
+	noted := inactivity.Message{Marker: &marker, Author: p.policy.Author, At: p.snapshot.Now}
+	p.reconciler.observations.add(p.key, noted)
+	p.snapshot.Messages.Newest = append([]inactivity.Message{noted}, p.snapshot.Messages.Newest...)
+
+	p.reconciler.Acts(string(decision.Act), outcomeObserved)
+	p.audit(ctx, decision, outcomeObserved, decision.Claim)
+	p.record(p.owner, corev1.EventTypeNormal, reasonWouldAct, fmt.Sprintf("Conversation %s, due at %s: %s (%s), if spec.mode were Enforce",
+		p.key.ConversationSID, decision.StepDue.UTC().Format(time.RFC3339), told(decision), decision.Reason))
+	return true
+}

@@ -1,0 +1,98 @@
+package inactivity
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// hold is what the policy's hold attribute says of a conversation.
+type hold struct {
+	// held says that nothing is to be done until the given time; zero: until the attribute changes.
+	held  bool
+	until time.Time
+	// unreadable says that a value is neither a truth value nor a time. It holds, because it may have been meant to.
+	unreadable bool
+	// ended is when the last hold that has passed was over; zero: there was none.
+	ended time.Time
+}
+
+// HeldByTasks is the value of the policy's hold attribute on the tasks that agents have, as far as it holds anything: a
+// caller that lists tasks sees by it that a hold has come or gone.
+func (p Policy) HeldByTasks(tasks []Task) string {
+	if p.HoldAttribute == "" {
+		return ""
+	}
+	var values strings.Builder
+	for _, task := range withStatus(tasks, TaskAssigned) {
+		if fields, err := object(task.Attributes.Raw); err == nil {
+			values.Write(fields[p.HoldAttribute])
+			values.WriteByte('\n')
+		}
+	}
+	return values.String()
+}
+
+// holdOf reads the hold attribute of the tasks and of the conversation. It asks for the conversation unless a task says
+// enough.
+func (p Policy) holdOf(snapshot Snapshot, tasks []Task) (hold, Need) {
+	if p.HoldAttribute == "" {
+		return hold{}, 0
+	}
+	var found hold
+	for _, task := range tasks {
+		found = found.and(readHold(task.Attributes.Raw, p.HoldAttribute, snapshot.Now))
+	}
+	switch {
+	case found.held && found.until.IsZero():
+		return found, 0
+	case snapshot.Conversation == nil:
+		return found, NeedConversation
+	}
+	return found.and(readHold(snapshot.Conversation.Attributes, p.HoldAttribute, snapshot.Now)), 0
+}
+
+func readHold(attributes, key string, now time.Time) hold {
+	fields, err := object(attributes)
+	if err != nil {
+		return hold{}
+	}
+	var value any
+	if raw, found := fields[key]; !found || json.Unmarshal(raw, &value) != nil {
+		return hold{}
+	}
+	switch value := value.(type) {
+	case nil:
+		return hold{}
+	case bool:
+		return hold{held: value}
+	case string:
+		if value == "" {
+			return hold{}
+		}
+		until, err := time.Parse(time.RFC3339, value)
+		switch {
+		case err != nil:
+			return hold{held: true, unreadable: true}
+		case now.Before(until):
+			return hold{held: true, until: until.UTC()}
+		default:
+			return hold{ended: until.UTC()}
+		}
+	}
+	return hold{held: true, unreadable: true}
+}
+
+// and is what two attributes say together: the longer hold.
+func (h hold) and(other hold) hold {
+	joined := hold{
+		held:       h.held || other.held,
+		unreadable: h.unreadable || other.unreadable,
+		ended:      later(h.ended, other.ended),
+		until:      later(h.until, other.until),
+	}
+	if h.held && h.until.IsZero() || other.held && other.until.IsZero() {
+		joined.until = time.Time{}
+	}
+	return joined
+}
