@@ -22,6 +22,7 @@ const (
 	codeTooManyWebhooks    = 50361
 	codeInteractionNotOpen = 80906
 	codeTaskInAnotherState = 20001
+	codeUnauthorized       = 20003
 )
 
 // eventStateUpdated is the one event of a conversation that the operator needs
@@ -74,8 +75,12 @@ func (p *pass) do(ctx context.Context, decision inactivity.Decision) error {
 		err = fmt.Errorf("%q is no act", decision.Act)
 	}
 	p.account(ctx, decision, err)
-	if errors.Is(err, errTextRefused) {
+	isText := decision.Act == inactivity.ActWarn || decision.Act == inactivity.ActHoldingText || decision.Act == inactivity.ActNotice
+	switch {
+	case errors.Is(err, errTextRefused):
 		return nil
+	case err == nil && isText && decision.Timer > 0:
+		return p.goOn(ctx, decision.Timer)
 	}
 	return err
 }
@@ -237,9 +242,6 @@ func (p *pass) send(ctx context.Context, decision inactivity.Decision) error {
 	switch {
 	case err == nil:
 		p.lookAtMessagesAgain()
-		if decision.Timer > 0 {
-			return p.goOn(ctx, decision.Timer)
-		}
 		return nil
 	case twilio.HasCode(err, codeConversationClosed) || twilio.IsNotFound(err):
 		return errLookAgain
@@ -315,8 +317,17 @@ func (p *pass) setConversation(updated twilio.Conversation, timer time.Duration)
 // again: not what something in between has answered, nor a conflict with another change of the conversation.
 func refusedForGood(err error) bool {
 	var refused *twilio.Error
-	return errors.As(err, &refused) && refused.Status == http.StatusBadRequest && refused.Code != 0 && !refused.Foreign &&
-		!twilio.HasCode(err, codesConflict...)
+	if !errors.As(err, &refused) || refused.Code == 0 || refused.Foreign || twilio.HasCode(err, codesConflict...) {
+		return false
+	}
+	switch refused.Status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return true
+	case http.StatusForbidden:
+		// The claim before it was permitted: it is the message that is not, unless the credentials have just been revoked.
+		return refused.Code != codeUnauthorized
+	}
+	return false
 }
 
 // lookAtMessagesAgain makes the next decision read the messages anew: an answer that slipped in must stop the ending.

@@ -188,6 +188,9 @@ func (r *ConversationReconciler) Reconcile(ctx context.Context, key Conversation
 	if err != nil {
 		return r.afterError(ctx, pass, err)
 	}
+	if decision.Reason != inactivity.ReasonThrottled {
+		r.throttles.withdraw(key)
+	}
 	return r.plan(pass, decision), nil
 }
 
@@ -195,6 +198,7 @@ func (r *ConversationReconciler) Reconcile(ctx context.Context, key Conversation
 func (r *ConversationReconciler) forget(key ConversationKey) {
 	r.plans.forget(key)
 	r.observations.forget(key)
+	r.throttles.withdraw(key)
 }
 
 // begin finds the policies that share the conversations of the workspace, and a client for its account. It returns nil

@@ -23,8 +23,11 @@ const (
 	// outage they are all found within moments, in any order.
 	throttleGather = 5 * time.Second
 
-	// throttlePatience is how long the place in the queue is kept of a conversation that does not come back for it.
-	throttlePatience = 5 * time.Minute
+	// throttlePatience is how long the place in the queue is kept of a conversation that does not come back when it was to.
+	throttlePatience = 2 * time.Minute
+
+	// observedLate is how much later than due a step is noted in the ordinary course: a sweep interval and the slack.
+	observedLate = 2 * time.Minute
 
 	// maxObservations bounds what is kept of one conversation under a policy that only observes.
 	maxObservations = 16
@@ -38,13 +41,7 @@ func (p *pass) admit(decision inactivity.Decision) inactivity.Decision {
 	}
 	name := client.ObjectKeyFromObject(p.owner)
 	begins := decision.Act == inactivity.ActNotice || decision.Act == inactivity.ActClaim
-	switch {
-	case decision.Act == inactivity.ActLook || p.admitted:
-		return decision
-	case !begins:
-		p.reconciler.throttles.withdraw(name, p.key)
-		return decision
-	case p.policy.EndsPerMinute == 0:
+	if !begins || p.admitted || p.policy.EndsPerMinute == 0 {
 		return decision
 	}
 	waiting := inactivity.Decision{Act: inactivity.ActNone, Reason: inactivity.ReasonThrottled, Due: true}
@@ -76,15 +73,22 @@ type throttle struct {
 
 // waiter is a conversation that is due.
 type waiter struct {
-	due         time.Time
-	first, last time.Time
+	due   time.Time
+	first time.Time
+	// back is when it was told to come back.
+	back time.Time
 }
 
 // admit reports whether the conversation may be ended now, and how long it has to wait otherwise. In no window more than
 // limit are admitted; those that have been due for the longest come first.
-func (t *throttles) admit(policy types.NamespacedName, key ConversationKey, due time.Time, limit int, now time.Time) (bool, time.Duration) {
+func (t *throttles) admit(policy types.NamespacedName, key ConversationKey, due time.Time, limit int, now time.Time) (admitted bool, wait time.Duration) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
+	for other := range t.policies {
+		if other != policy {
+			t.remove(other, key)
+		}
+	}
 	if t.policies == nil {
 		t.policies = map[types.NamespacedName]*throttle{}
 	}
@@ -98,12 +102,18 @@ func (t *throttles) admit(policy types.NamespacedName, key ConversationKey, due 
 	if !known {
 		self.first = now
 	}
-	self.due, self.last = due, now
+	self.due, self.back = due, now
 	own.waiting[key] = self
+	defer func() {
+		if !admitted {
+			self.back = now.Add(wait)
+			own.waiting[key] = self
+		}
+	}()
 
 	ahead := 0
 	for other, waiting := range own.waiting {
-		if now.Sub(waiting.last) > throttlePatience {
+		if now.Sub(waiting.back) > throttlePatience {
 			delete(own.waiting, other)
 			continue
 		}
@@ -128,12 +138,21 @@ func (t *throttles) admit(policy types.NamespacedName, key ConversationKey, due 
 	return false, max(holder.Add(throttleWindow).Sub(now), time.Second) + time.Duration(ahead/limit)*throttleWindow
 }
 
-// withdraw takes a conversation that is not due any more out of the queue.
-func (t *throttles) withdraw(policy types.NamespacedName, key ConversationKey) {
+// withdraw takes a conversation that does not wait any more out of the queues.
+func (t *throttles) withdraw(key ConversationKey) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	if own := t.policies[policy]; own != nil {
-		delete(own.waiting, key)
+	for policy := range t.policies {
+		t.remove(policy, key)
+	}
+}
+
+// remove takes a conversation out of a policy's queue, and forgets the policy when there is nothing to remember.
+func (t *throttles) remove(policy types.NamespacedName, key ConversationKey) {
+	own := t.policies[policy]
+	delete(own.waiting, key)
+	if len(own.waiting) == 0 && len(own.begun) == 0 {
+		delete(t.policies, policy)
 	}
 }
 
@@ -144,7 +163,7 @@ func (t *throttles) queued(policy types.NamespacedName, now time.Time) int {
 	count := 0
 	if own := t.policies[policy]; own != nil {
 		for _, waiting := range own.waiting {
-			if now.Sub(waiting.last) <= throttlePatience && now.Sub(waiting.first) >= throttleGather {
+			if now.Sub(waiting.back) <= throttlePatience && now.Sub(waiting.first) >= throttleGather {
 				count++
 			}
 		}
@@ -208,6 +227,10 @@ func (p *pass) observe(ctx context.Context, decision inactivity.Decision) bool {
 		marker.Step, marker.Action = inactivity.StepNotice, p.policy.Action
 	}
 	noted := inactivity.Message{Marker: &marker, Author: p.policy.Author, At: p.snapshot.Now}
+	if p.snapshot.Now.Sub(decision.StepDue) < observedLate {
+		// The leader comes a little later than Twilio's timer would; that must not put off what follows.
+		noted.At = decision.StepDue
+	}
 	p.reconciler.observations.add(p.key, noted)
 	p.snapshot.Messages.Newest = append([]inactivity.Message{noted}, p.snapshot.Messages.Newest...)
 

@@ -91,7 +91,7 @@ func (a *acceptances) take(key ConversationKey, now time.Time) (fresh *inactivit
 // plan is what the leader knows about a conversation: when it will look at it again, so that the sweep need not.
 type plan struct {
 	// policies is the revision of the workspace's policies that it was made under.
-	policies string
+	policies [16]byte
 	// owner is the policy that owns the conversation, or, if it is undecided, whose expression cannot tell; zero: none
 	// does. holds is what the tasks said of being held.
 	owner     types.NamespacedName

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +80,7 @@ func (p *pass) run(ctx context.Context) (inactivity.Decision, error) {
 			err = p.startOver(ctx)
 		case errors.Is(err, inactivity.ErrNoRoom):
 			// The warning has said so; it may be shortened.
-			return inactivity.Decision{Act: inactivity.ActNone, Due: true, Next: p.snapshot.Now.Add(p.policy.Timeout)}, nil
+			return inactivity.Decision{Act: inactivity.ActNone, Reason: inactivity.ReasonNoRoom, Due: true, Next: p.snapshot.Now.Add(p.policy.Timeout)}, nil
 		case err == nil && (decision.Act == inactivity.ActArm || decision.Act == inactivity.ActRearm) && p.isActive():
 			return decision, nil
 		}
@@ -96,9 +95,10 @@ func (p *pass) run(ctx context.Context) (inactivity.Decision, error) {
 // and not done; an ending beyond the policy's limit waits.
 func (p *pass) decide(ctx context.Context) (inactivity.Decision, error) {
 	if p.owner == nil {
-		left, err := p.choose(ctx)
-		if err != nil || left != nil {
-			return *cmp.Or(left, &inactivity.Decision{}), err
+		if left, err := p.choose(ctx); err != nil {
+			return inactivity.Decision{}, err
+		} else if left != nil {
+			return *left, nil
 		}
 	}
 	decision := inactivity.Decide(p.policy, p.snapshot)
@@ -107,7 +107,7 @@ func (p *pass) decide(ctx context.Context) (inactivity.Decision, error) {
 			decision = inactivity.Decide(p.policy, p.snapshot)
 			continue
 		}
-		return inactivity.Decision{Act: inactivity.ActNone, Reason: inactivity.ReasonObserved, Next: p.snapshot.Now.Add(p.policy.Timeout)}, nil
+		return inactivity.Decision{Act: inactivity.ActNone, Reason: inactivity.ReasonObserved, Next: p.policy.Again(p.snapshot)}, nil
 	}
 	return p.admit(decision), nil
 }
@@ -151,8 +151,13 @@ func (p *pass) chooseByNotice(ctx context.Context) (int, error) {
 		}
 	}
 	for _, message := range p.snapshot.Messages.Newest {
-		if message.Marker != nil {
-			return slices.IndexFunc(p.shared.policies, func(policy inactivity.Policy) bool { return policy.Name == message.Marker.Policy }), nil
+		if message.Marker != nil && message.Marker.Step == inactivity.StepNotice {
+			found := slices.IndexFunc(p.shared.policies, func(policy inactivity.Policy) bool {
+				return policy.Name == message.Marker.Policy && policy.Wrote(message)
+			})
+			if found >= 0 {
+				return found, nil
+			}
 		}
 	}
 	return -1, nil

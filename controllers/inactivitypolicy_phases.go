@@ -183,9 +183,9 @@ func (r *InactivityPolicyReconciler) findOverlap(ctx context.Context, scope *sco
 	}
 	self, _ := r.Compiled.compile(scope.policy) // of an invalid one what could be read, which it owns
 	shared := r.Compiled.share(others)
-	for _, other := range shared.policies {
+	for i, other := range shared.policies {
 		relation := self.Relate(other)
-		named := fmt.Sprintf("%s (%s)", other.Name, relation.Why)
+		named := fmt.Sprintf("%s (%s)", other.Name, relation.Why+shared.idle(i))
 		switch {
 		case !relation.Overlaps:
 		case relation.Precedes:

@@ -139,7 +139,7 @@ func summarizeProblem(policy *v1alpha1.InactivityPolicy, problem *problem) {
 	}
 	switch problem.reason {
 	case v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonCallbackInUse, v1alpha1.ReasonCallbackRejected:
-		policy.Status.EffectiveSince, policy.Status.EffectiveRevision = nil, ""
+		policy.Status.EffectiveSince, policy.Status.EffectiveRevision, policy.Status.Conversations = nil, "", nil
 	}
 	switch problem.reason {
 	case v1alpha1.ReasonCallbackInUse, v1alpha1.ReasonCallbackRejected:

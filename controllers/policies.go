@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -51,8 +52,8 @@ type workspacePolicies struct {
 	policies []inactivity.Policy
 	invalid  []bool
 	// revision stands for all of them as they are: another one means that a conversation may be another policy's, or due
-	// at another time.
-	revision string
+	// at another time. Every plan keeps one, so it is short.
+	revision [16]byte
 }
 
 // share orders the policies that share the conversations of a workspace. Naming a workspace in spec is no claim to it: only
@@ -80,7 +81,8 @@ func (c *CompiledPolicies) share(policies []v1alpha1.InactivityPolicy) workspace
 		shared.invalid = append(shared.invalid, one.invalid)
 		fmt.Fprintf(&revision, "%s/%d/%s/%v ", one.object.UID, one.object.Generation, one.object.Status.EffectiveRevision, one.object.Status.EffectiveSince)
 	}
-	shared.revision = revision.String()
+	digest := sha256.Sum256([]byte(revision.String()))
+	shared.revision = [16]byte(digest[:16])
 	return shared
 }
 
@@ -92,6 +94,19 @@ func (w workspacePolicies) inForce(index int) inactivity.Policy {
 		return policy
 	}
 	return policy.TakeEffect(w.objects[index], w.policies[:index])
+}
+
+// idle says why the policy at the index does nothing about the conversations that it owns; nothing if it acts.
+func (w workspacePolicies) idle(index int) string {
+	switch policy := w.policies[index]; {
+	case policy.Suspended:
+		return ", suspended"
+	case w.invalid[index]:
+		return ", cannot be used as it is written"
+	case policy.Observe:
+		return ", observing"
+	}
+	return ""
 }
 
 // anyInForce reports whether any of them may decide about conversations.

@@ -1,8 +1,10 @@
 package inactivity
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -39,7 +41,7 @@ const memberType, memberTypeGuest = "member_type", "guest"
 // customer's own address.
 func (p Policy) writerOf(message Message, snapshot Snapshot) writer {
 	switch {
-	case p.wrote(message) || message.Author == systemAuthor:
+	case p.Wrote(message) || message.Author == systemAuthor:
 		return byProgram
 	case isCustomerAddress(message.Author, snapshot.Tasks):
 		return byCustomer
@@ -54,10 +56,20 @@ func (p Policy) writerOf(message Message, snapshot Snapshot) writer {
 	}
 }
 
-// wrote reports whether the operator wrote the message. A marker alone does not show it: a web chat client can give its
+// Wrote reports whether the operator wrote the message. A marker alone does not show it: a web chat client can give its
 // messages any attributes, but it cannot write without being a participant, nor under the policy's author.
-func (p Policy) wrote(message Message) bool {
+func (p Policy) Wrote(message Message) bool {
 	return message.Marker != nil && (message.ParticipantSID == "" || p.Author != "" && message.Author == p.Author)
+}
+
+// byAddress reports whether the customer writes from an address of a messaging channel, such as +15550100 or
+// whatsapp:+15550100, so that everybody who does not is an agent.
+func byAddress(tasks []Task) bool {
+	return slices.ContainsFunc(tasks, func(task Task) bool {
+		return slices.ContainsFunc(task.Attributes.CustomerAddresses, func(address string) bool {
+			return strings.HasPrefix(address, "+") || strings.Contains(address, ":")
+		})
+	})
 }
 
 func isCustomerAddress(author string, tasks []Task) bool {
@@ -68,8 +80,9 @@ func isCustomerAddress(author string, tasks []Task) bool {
 
 // isCustomer reports whether a participant is a customer: bound to an address of a messaging channel, or called by the
 // customer's address on a task, or marked as a guest. Agents and web chat customers both have nothing but an identity;
-// where no participant is a customer by those signs, it is the one who joined first, because the agent is invited
-// afterwards. (Flex interactions know the type of each participant, but not which one of the conversation it is.)
+// where no participant is a customer by those signs, only the one who joined last is surely an agent, because agents are
+// invited afterwards. A mistake then costs an agent's time, and not a customer who waits. (Flex interactions know the type
+// of each participant, but not which one of the conversation it is.)
 func (p *Participants) isCustomer(sid string, tasks []Task) bool {
 	known := func(participant Participant) bool {
 		attributes, err := object(participant.Attributes)
@@ -77,15 +90,16 @@ func (p *Participants) isCustomer(sid string, tasks []Task) bool {
 			participant.Identity != "" && isCustomerAddress(participant.Identity, tasks)
 	}
 	sids := slices.Sorted(maps.Keys(p.BySID))
-	somebodyKnown := slices.ContainsFunc(sids, func(candidate string) bool { return known(p.BySID[candidate]) })
-	if len(sids) == 0 {
-		return false
-	}
-	first := slices.MinFunc(sids, func(a, b string) int { return p.BySID[a].Joined.Compare(p.BySID[b].Joined) })
-	if somebodyKnown {
+	if slices.ContainsFunc(sids, func(candidate string) bool { return known(p.BySID[candidate]) }) {
 		return known(p.BySID[sid])
 	}
-	return sid == first
+	last := ""
+	if len(sids) > 1 {
+		last = slices.MaxFunc(sids, func(a, b string) int {
+			return cmp.Or(p.BySID[a].Joined.Compare(p.BySID[b].Joined), strings.Compare(a, b))
+		})
+	}
+	return sid != last
 }
 
 // silence is what the messages say of the present silence of the people.
@@ -113,10 +127,12 @@ func (p Policy) silenceOf(snapshot Snapshot) silence {
 		by := p.writerOf(*message, snapshot)
 		switch {
 		case by == byProgram:
+			// What people write after the notice is not of the run that it was about.
+			found.runEnded = found.runEnded || found.anchor != nil && p.Wrote(*message) && message.Marker.Step == StepNotice
 			continue
 		case by == bySomebody && distinguishes:
 			return silence{need: NeedParticipants}
-		case by == bySomebody:
+		case by == bySomebody && byAddress(snapshot.Tasks):
 			by = byAgent
 		}
 		found.take(message, by, p.FirstUnanswered)
@@ -142,8 +158,12 @@ type reading struct {
 func (r *reading) take(message *Message, by writer, firstUnanswered bool) {
 	if r.anchor == nil {
 		r.anchor, r.newest = message, by
-		if by == byAgent {
+		switch by {
+		case byAgent:
 			r.owes = TurnCustomer
+		case bySomebody:
+			r.owes = "" // nobody knows, and nothing depends on it
+		case byCustomer, byProgram:
 		}
 	}
 	if by == byCustomer && r.inbound == nil {

@@ -31,7 +31,7 @@ func Decide(policy Policy, snapshot Snapshot) Decision {
 		return none(ReasonNotInForce)
 	}
 	live := withStatus(snapshot.Tasks, TaskAssigned)
-	again := policy.again(snapshot)
+	again := policy.Again(snapshot)
 	switch {
 	case len(withStatus(snapshot.Tasks, TaskPending, TaskReserved)) > 0:
 		return Decision{Act: ActNone, Reason: ReasonAwaitingAccept, Held: len(live) > 0, Next: again}
@@ -75,9 +75,11 @@ func (p Policy) dependsOnMessages(newest Task) bool {
 		p.Existing == v1alpha1.ExistingIgnore && newest.Accepted.At.Before(p.EffectiveSince)
 }
 
-// again is when a conversation is looked at again that nothing is known to be due for: soon enough for whatever may begin
+// Again is when a conversation is looked at again that nothing is known to be due for: soon enough for whatever may begin
 // right after this look.
-func (p Policy) again(snapshot Snapshot) time.Time { return snapshot.Now.Add(p.firstDelay()) }
+func (p Policy) Again(snapshot Snapshot) time.Time {
+	return snapshot.Now.Add(max(p.firstDelay(), MinTimer))
+}
 
 // decideHeld leaves a held conversation alone.
 func decideHeld(held hold, again time.Time) Decision {
@@ -85,7 +87,7 @@ func decideHeld(held hold, again time.Time) Decision {
 	if held.unreadable {
 		decision.Reason = ReasonHoldUnreadable
 	}
-	if !held.until.IsZero() {
+	if !held.until.IsZero() && (held.until.Before(again) || !held.onConversation) {
 		decision.Next = held.until
 	}
 	return decision
@@ -99,12 +101,12 @@ func decideSilence(s situation, live []Task) Decision {
 		return decideEnding(s, live, notice, s.ending())
 	}
 	if policy.Existing == v1alpha1.ExistingIgnore && s.episode.at.Before(policy.EffectiveSince) {
-		return Decision{Act: ActNone, Reason: ReasonBeforePolicy, Next: policy.again(snapshot)}
+		return Decision{Act: ActNone, Reason: ReasonBeforePolicy, Next: policy.Again(snapshot)}
 	}
 	next := s.next(notice != nil)
 	switch {
 	case next.kind == "":
-		return decideArming(policy, snapshot, s.newest, live, policy.again(snapshot), ReasonAgentOwesReply)
+		return decideArming(policy, snapshot, s.newest, live, policy.Again(snapshot), ReasonAgentOwesReply)
 	case next.deferred:
 		return decideArming(policy, snapshot, s.newest, live, next.at, ReasonClosedHours)
 	case snapshot.Now.Before(next.at):
@@ -118,7 +120,7 @@ func decideSilence(s situation, live []Task) Decision {
 
 // decideText decides about a text after which the conversation goes on.
 func decideText(s situation, live []Task, next step) Decision {
-	if blocked := blocker(s.snapshot, live, s.policy.again(s.snapshot)); blocked != nil {
+	if blocked := blocker(s.snapshot, live, s.policy.Again(s.snapshot)); blocked != nil {
 		return *blocked
 	}
 	if s.newest.ETag == "" {
@@ -251,7 +253,7 @@ func blocker(snapshot Snapshot, live []Task, next time.Time) *Decision {
 // when the policy has come to end conversations since.
 func decideEnding(s situation, live []Task, notice *Marker, end step) Decision {
 	policy, snapshot := s.policy, s.snapshot
-	again := policy.again(snapshot)
+	again := policy.Again(snapshot)
 	onlyNotify := policy.Action == v1alpha1.ActionNotify
 	notified := notice != nil && notice.Action == v1alpha1.ActionNotify
 	claim := s.newest.Attributes.Claim
@@ -339,7 +341,7 @@ func finish(policy Policy, snapshot Snapshot, live []Task, reason Reason) Decisi
 		case ref == ChannelRef{} || status == ChannelGone || status == ChannelClosed:
 			decision.TaskSIDs = append(decision.TaskSIDs, task.SID)
 		case status != ChannelActive:
-			return Decision{Act: ActNone, Reason: ReasonChannelNotActive, Held: true, Due: true, Next: policy.again(snapshot)}
+			return Decision{Act: ActNone, Reason: ReasonChannelNotActive, Held: true, Due: true, Next: policy.Again(snapshot)}
 		case !slices.Contains(decision.Channels, ref):
 			decision.Channels = append(decision.Channels, ref)
 		}
@@ -361,7 +363,7 @@ func decideWithoutLiveTask(policy Policy, snapshot Snapshot) Decision {
 	}
 	held, need := policy.holdOf(snapshot, snapshot.Tasks)
 	if held.held {
-		return decideHeld(held, policy.again(snapshot))
+		return decideHeld(held, policy.Again(snapshot))
 	}
 	if snapshot.Conversation == nil {
 		need |= NeedConversation
@@ -409,7 +411,7 @@ func (p Policy) endingBegun(snapshot Snapshot) (begun bool, need Need) {
 		newestTask = later(newestTask, task.Created)
 	}
 	for _, message := range snapshot.Messages.Newest {
-		if p.wrote(message) && message.Marker.Step == StepNotice {
+		if p.Wrote(message) && message.Marker.Step == StepNotice {
 			ends := message.Marker.Action != v1alpha1.ActionNotify && !newestTask.After(message.At)
 			if ends && !answered(message.Marker.Episode, message.Marker.IdleSince) {
 				return true, 0

@@ -61,6 +61,8 @@ const (
 	ReasonClosedHours Reason = "ClosedHours"
 	// ReasonOutsideReplyWindow: the conversation is due, and no text that the policy has would be delivered.
 	ReasonOutsideReplyWindow Reason = "OutsideReplyWindow"
+	// ReasonNoRoom: the operator's entry does not fit into the task's attributes.
+	ReasonNoRoom Reason = "NoRoom"
 	// ReasonThrottled: the conversation is due, and waits for the policy's limit.
 	ReasonThrottled Reason = "Throttled"
 	// ReasonObserved: the policy only observes, and would have acted.

@@ -39,6 +39,10 @@ func TestExisting(t *testing.T) {
 			swept(ignore), talk(500, agentAt(10)), waits(ReasonBeforePolicy, 515)},
 		"Ignore: an accept from before is left alone where nobody writes": {
 			swept(ignore), talk(500), waits(ReasonBeforePolicy, 515)},
+		"Ignore: messages are read although nothing can be due, to see whether the silence is left alone": {
+			swept(ignore), with(talk(21), messagesUnread), asks(NeedMessages)},
+		"Ignore: messages are not read while the accept is younger than the policy and the timeout": {
+			swept(ignore), with(talk(30), messagesUnread, tasks(task("WT1", TaskAssigned, acceptedAt(20)))), waits(ReasonNotDue, 35)},
 		"Ignore: it counts again when somebody has written": {
 			swept(ignore), talk(37, agentAt(22), customerAt(10)), tells(37, "Bye.", inSilence("IM22", 22))},
 		"Ignore: it counts again when an agent has accepted": {

@@ -2,6 +2,7 @@ package inactivity
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,6 +12,8 @@ type hold struct {
 	// held says that nothing is to be done until the given time; zero: until the attribute changes.
 	held  bool
 	until time.Time
+	// onConversation says that the conversation's own attribute holds it, of whose change nobody hears.
+	onConversation bool
 	// unreadable says that a value is neither a truth value nor a time. It holds, because it may have been meant to.
 	unreadable bool
 	// ended is when the last hold that has passed was over; zero: there was none.
@@ -24,7 +27,9 @@ func (p Policy) HeldByTasks(tasks []Task) string {
 		return ""
 	}
 	var values strings.Builder
-	for _, task := range withStatus(tasks, TaskAssigned) {
+	assigned := withStatus(tasks, TaskAssigned)
+	slices.SortFunc(assigned, func(a, b Task) int { return strings.Compare(a.SID, b.SID) })
+	for _, task := range assigned {
 		if fields, err := object(task.Attributes.Raw); err == nil {
 			values.Write(fields[p.HoldAttribute])
 			values.WriteByte('\n')
@@ -49,7 +54,10 @@ func (p Policy) holdOf(snapshot Snapshot, tasks []Task) (hold, Need) {
 	case snapshot.Conversation == nil:
 		return found, NeedConversation
 	}
-	return found.and(readHold(snapshot.Conversation.Attributes, p.HoldAttribute, snapshot.Now)), 0
+	own := readHold(snapshot.Conversation.Attributes, p.HoldAttribute, snapshot.Now)
+	found = found.and(own)
+	found.onConversation = own.held
+	return found, 0
 }
 
 func readHold(attributes, key string, now time.Time) hold {

@@ -106,6 +106,8 @@ func TestANoticeThatHasNothingToSayIsNotSent(t *testing.T) {
 	quiet := swept(func(p *Policy) { p.Notice = says(`{{if eq .Channel "web"}}Bye.{{end}}`) })
 	check(t, map[string]rule{
 		"the conversation ends silently": {quiet, talk(25, agentAt(10)), endsSilently(25)},
+		"under Notify nothing happens": {
+			swept(notify, func(p *Policy) { p.Notice = quiet.Notice }), talk(25, agentAt(10)), waits(ReasonNotified, 40)},
 	})
 }
 

@@ -145,6 +145,10 @@ func (p *Policy) compileScope(spec *v1alpha1.InactivityPolicySpec) (err error) {
 		p.selection = *spec.Selector
 	}
 	p.Selector, err = newSelector(spec.Selector)
+	if err != nil {
+		// Without the expression it selects, and keeps from others, all that its channels and queues match.
+		p.selection.Expression = ""
+	}
 	return err
 }
 

@@ -157,7 +157,7 @@ func (s situation) holdingText() step {
 func (s situation) sent(kind Step, e episode) []Message {
 	var sent []Message
 	for _, message := range s.snapshot.Messages.Newest {
-		if s.policy.wrote(message) && message.Marker.Step == kind && e.has(message.Marker) {
+		if s.policy.Wrote(message) && message.Marker.Step == kind && e.has(message.Marker) {
 			sent = append(sent, message)
 		}
 	}

@@ -245,7 +245,6 @@ func faultsOf(policy Policy, snapshot Snapshot, d Decision) []string {
 		must(d.Claim.Policy == policy.Name && d.Claim.At.Equal(snapshot.Now) && d.Claim.Reason == policy.Reason, "its claim does not say who, when and why")
 		step := map[Act]Step{ActWarn: StepWarning, ActHoldingText: StepUnanswered, ActNotice: StepNotice, ActClaim: StepFinish}[d.Act]
 		must(d.Claim.Step == step, "its claim is for another step")
-		must(d.Claim.WaitingOn != "", "its claim does not say who owes the reply")
 		must((d.Claim.BeforeSeconds != 0) == (d.Act == ActWarn) || d.Act == ActWarn, "its claim is for a warning")
 		must(!d.StepDue.IsZero() && !d.StepDue.After(snapshot.Now), "it was not due yet")
 		must(d.Due, "it does not say that it is due")

@@ -71,10 +71,16 @@ func TestWhoWroteAMessage(t *testing.T) {
 		// Others.
 		"a message of an agent who has left is an agent's": {
 			waiting, sees(`{"channelType":"sms"}`, message(12, "former", "MB-former"), customerByAddress), byAgent},
-		"a message of an agent who has left a web chat is an agent's": {
-			waiting, sees(web, message(12, "former", "MB-former"), guest(0, "")), byAgent},
-		"a bot that takes part counts as an agent": {
-			waiting, sees(web, message(12, "bot", "MB-bot"), guest(0, ""), member{"MB-bot", Participant{Identity: "bot", Joined: at(1)}}), byAgent},
+		"a message of somebody who has left a web chat of strangers may be the customer's": {
+			waiting, sees(web, message(12, "former", "MB-former"), guest(0, "")), byCustomer},
+		"a message of an agent who has left a web chat is an agent's where the customer is known": {
+			waiting, sees(web, message(12, "former", "MB-former"), guest(0, `{"member_type":"guest"}`)), byAgent},
+		"a bot that takes part in a web chat of strangers may be the customer": {
+			waiting, sees(web, message(12, "bot", "MB-bot"), guest(0, ""), member{"MB-bot", Participant{Identity: "bot", Joined: at(0.5)}}), byCustomer},
+		"a bot that takes part counts as an agent where the customer is known": {
+			waiting, sees(web, message(12, "bot", "MB-bot"), guest(0, `{"member_type":"guest"}`), member{"MB-bot", Participant{Identity: "bot", Joined: at(1)}}), byAgent},
+		"a customer of a web chat of strangers that a bot has joined first is not ended who waits for an agent": {
+			waiting, sees(web, message(12, "guest", "MB-guest"), guest(0.5, ""), member{"MB-bot", Participant{Identity: "bot", Joined: at(0)}}), byCustomer},
 		"a bot that writes over REST is a program": {
 			waiting, sees(web, botAt(12), guest(0, "")), byProgram},
 		`the author "system" is a program`: {
@@ -90,7 +96,7 @@ func TestWhoWroteAMessage(t *testing.T) {
 				m := own(StepUnanswered, 12)
 				m.Author, m.ParticipantSID = "Support", "MB-support"
 				return m
-			}(), guest(0, ""), member{"MB-support", Participant{Identity: "Support", Joined: at(1)}}), byProgram},
+			}(), guest(0, `{"member_type":"guest"}`), member{"MB-support", Participant{Identity: "Support", Joined: at(1)}}), byProgram},
 		"the operator's message over REST is its own whatever its author": {
 			waiting, sees(web, func() Message { m := own(StepUnanswered, 12); m.Author = "Support"; return m }(), guest(0, "")), byProgram},
 		"a customer who forges the operator's marker has written": {
@@ -100,12 +106,13 @@ func TestWhoWroteAMessage(t *testing.T) {
 		"an agent who forges the operator's marker has written": {
 			waiting, sees(web, marked(agentAt(12)), guest(0, "")), byAgent},
 		"the policy's author without a marker is a person": {
-			under("Support"), sees(web, message(12, "Support", "MB-support"), guest(0, ""), member{"MB-support", Participant{Identity: "Support", Joined: at(1)}}), byAgent},
+			under("Support"), sees(web, message(12, "Support", "MB-support"), guest(0, `{"member_type":"guest"}`), member{"MB-support", Participant{Identity: "Support", Joined: at(1)}}), byAgent},
 	})
 }
 
 func TestWhoseTurnItIs(t *testing.T) {
 	anybody, customers := swept(), swept(waitsForCustomer)
+	strangers := tasks(task("WT1", TaskAssigned, acceptedAt(1), func(t *Task) { t.Attributes.CustomerAddresses = nil }))
 	handedOver := tasks(task("WT1", TaskAssigned, acceptedAt(1)), task("WT2", TaskAssigned, acceptedAt(12)))
 	check(t, map[string]rule{
 		// waitingOn: Any
@@ -115,6 +122,11 @@ func TestWhoseTurnItIs(t *testing.T) {
 			anybody, talk(24.99, customerAt(10), agentAt(5)), waits(ReasonNotDue, 25)},
 		"Any: a conversation in which nobody wrote is ended a timeout after the accept": {
 			anybody, talk(16), tells(16, "Bye.", owedBy(TurnAgent), inSilence("WR-WT1", 1))},
+
+		"Any: who owes the reply is not recorded where nobody knows whose message it is": {
+			anybody, with(talk(25, message(10, "guest", "MB-guest")), participantsUnseen, strangers), tells(25, "Bye.", owedBy(""))},
+		"Any: who does not write from the customer's address is an agent": {
+			anybody, with(talk(25, agentAt(10)), participantsUnseen), tells(25, "Bye.", owedBy(TurnCustomer))},
 
 		// waitingOn: Customer
 		"Customer: an agent whom the customer does not answer is due": {
@@ -153,6 +165,10 @@ func TestWhoseTurnItIs(t *testing.T) {
 			swept(fromFirstUnanswered), talk(25, agentAt(20), agentAt(10)), tells(25, "Bye.")},
 		"FirstUnanswered: two agents are one side": {
 			swept(fromFirstUnanswered), talk(25, message(20, "boss", "MB-boss"), agentAt(10), customerAt(2)), tells(25, "Bye.")},
+		"FirstUnanswered: an agent's message after the notice stops the ending": {
+			swept(fromFirstUnanswered), talk(26, agentAt(25.5), own(StepNotice, 25), agentAt(10), customerAt(2)), waits(ReasonNotDue, 40.5)},
+		"FirstUnanswered: an agent's message before the notice does not": {
+			swept(fromFirstUnanswered), talk(26, own(StepNotice, 25), agentAt(24), agentAt(10), customerAt(2)), finishes(ReasonNoticeSent)},
 		"FirstUnanswered: a message before the accept counts from the accept": {
 			swept(fromFirstUnanswered), talk(16, agentAt(10), agentAt(-5), customerAt(-10)), tells(16, "Bye.", inSilence("WR-WT1", 1))},
 	})

@@ -41,6 +41,9 @@ func TestUnanswered(t *testing.T) {
 				return m
 			}(), customerAt(10)), consoles(15)},
 
+		"a customer who writes after Notify's notice begins a new wait": {
+			swept(unanswered(5), notify), talk(33, customerAt(30), own(StepNotice, 25, toNotify), customerAt(10)), waits(ReasonNotDue, 35)},
+
 		// Whose wait.
 		"a customer who has waited in the queue waits for the agent from the accept on": {
 			plain, talk(5.99, customerAt(-30)), waits(ReasonNotDue, 6)},
@@ -69,6 +72,8 @@ func TestUnanswered(t *testing.T) {
 			plain, talk(26, own(StepNotice, 25), customerAt(10)), finishes(ReasonNoticeSent)},
 		"after Notify's notice there is no text": {
 			swept(unanswered(5), notify), talk(60, own(StepNotice, 25, toNotify), customerAt(10)), waits(ReasonNotified, 65)},
+		"who was told under Notify is not sent the text in the same silence": {
+			customers, talk(500, own(StepNotice, 25, toNotify), customerAt(10)), waits(ReasonAgentOwesReply, 505)},
 		"under Customer the text is sent however late, because there is no end": {
 			customers, talk(500, customerAt(10)), consoles(500, dueSince(15))},
 		"under Customer nothing follows the text": {

@@ -34,6 +34,8 @@ func TestReplyWindow(t *testing.T) {
 			swept(skip), on("messenger", 25, 25, agentAt(10)), left},
 		"Messenger's is open until then": {
 			swept(skip), on("messenger", 25, 25+second, agentAt(10)), tells(25, "Bye.")},
+		"letter case of the channel does not count": {
+			swept(skip), on("WhatsApp", 25, 25, agentAt(10)), left},
 		"SMS has none": {
 			swept(skip), on("sms", 25, 25, agentAt(10)), tells(25, "Bye.")},
 		"web chat has none": {
@@ -111,6 +113,8 @@ func TestReplyWindow(t *testing.T) {
 			swept(silently, ladder), on("whatsapp", 23, 22, warned(20, 5), agentAt(10)), waits(ReasonNotDue, 25)},
 		"the text for who waits is not sent outside the window": {
 			swept(silently, unanswered(5)), on("whatsapp", 6, 6), waits(ReasonNotDue, 16)},
+		"the window counts from the customer's last message, although the wait began with an earlier one": {
+			swept(silently, unanswered(5)), on("whatsapp", 12, 11, customerAt(10)), consoles(12, dueSince(6), inSilence("WR-WT1", 1))},
 		"the text for who waits is sent a second before the window closes": {
 			swept(silently, unanswered(5)), on("whatsapp", 6, 6+second), consoles(6, inSilence("WR-WT1", 1))},
 	})
