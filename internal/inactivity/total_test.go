@@ -176,6 +176,7 @@ func (d *dice) sent() Message {
 }
 
 // FuzzDecide holds that Decide is total and deterministic, and that its answers are whole, whatever it is shown.
+// The corpus began with one throw of the dice for each pair of act and reason.
 func FuzzDecide(f *testing.F) {
 	f.Fuzz(func(t *testing.T, rolls []byte) { judge(t, rolls) })
 }

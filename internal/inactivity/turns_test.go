@@ -157,6 +157,8 @@ func TestWhoseTurnItIs(t *testing.T) {
 			swept(fromFirstUnanswered), talk(25, agentAt(24), agentAt(20), agentAt(10), customerAt(2)), tells(25, "Bye.")},
 		"FirstUnanswered: a bot among the agent's messages changes nothing": {
 			swept(fromFirstUnanswered), talk(25, agentAt(20), botAt(15), agentAt(10), botAt(5), customerAt(2)), tells(25, "Bye.")},
+		"FirstUnanswered: the operator's own text among the agent's messages changes nothing": {
+			swept(fromFirstUnanswered), talk(25, agentAt(20), own(StepUnanswered, 15), agentAt(10), customerAt(2)), tells(25, "Bye.")},
 		"FirstUnanswered: only messages since the customer's last count": {
 			swept(fromFirstUnanswered), talk(25, agentAt(14), agentAt(12), customerAt(11), agentAt(10), customerAt(2)), waits(ReasonNotDue, 27)},
 		"FirstUnanswered: if the customer wrote last, the last message counts": {
