@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -265,7 +264,7 @@ func (p *pass) marker(decision inactivity.Decision) inactivity.Marker {
 		BeforeSeconds: decision.Claim.BeforeSeconds,
 	}
 	if marker.Step == inactivity.StepNotice {
-		marker.Action = p.policy.Action
+		marker.Action, marker.Channels = p.policy.Action, p.policy.ChannelsOf(p.snapshot)
 	}
 	return marker
 }
@@ -273,16 +272,10 @@ func (p *pass) marker(decision inactivity.Decision) inactivity.Marker {
 // stillUnsent looks at the messages once more before a step that somebody else has claimed before is done: what the other
 // one sent may have come to light only since they were read.
 func (p *pass) stillUnsent(ctx context.Context, decision inactivity.Decision) error {
-	if err := p.readMessages(ctx, newestMessages); err != nil {
+	if err := p.readMessages(ctx, allMessages); err != nil { // the decision may have needed more than the newest
 		return err
 	}
-	unclaimed := p.snapshot
-	unclaimed.Tasks = slices.Clone(unclaimed.Tasks)
-	for i := range unclaimed.Tasks {
-		unclaimed.Tasks[i].Attributes.Claim = nil
-	}
-	again := inactivity.Decide(p.policy, unclaimed)
-	if again.Act != decision.Act || again.Claim.Episode != decision.Claim.Episode || again.Claim.BeforeSeconds != decision.Claim.BeforeSeconds {
+	if !p.policy.StillWants(decision, p.snapshot) {
 		return errLookAgain
 	}
 	return nil

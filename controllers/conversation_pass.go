@@ -347,11 +347,7 @@ func (p *pass) readParticipants(ctx context.Context) error {
 
 func (p *pass) readChannels(ctx context.Context) error {
 	channels := map[inactivity.ChannelRef]inactivity.ChannelStatus{}
-	for _, task := range p.snapshot.Tasks {
-		ref := task.Attributes.Channel
-		if _, seen := channels[ref]; seen || ref == (inactivity.ChannelRef{}) {
-			continue
-		}
+	for _, ref := range p.policy.ChannelsOf(p.snapshot) {
 		channel, err := p.client.GetInteractionChannel(ctx, ref.InteractionSID, ref.ChannelSID)
 		switch {
 		case twilio.IsNotFound(err):

@@ -268,6 +268,7 @@ func TestAnAgentWhoResumesAPausedConversationHasTheWholeLadderAnew(t *testing.T)
 	before := len(w.said(started))
 	resumed := w.conversation(w.twilio.Resume(started.ConversationSID))
 	begun := w.clock.Now()
+	w.eventuallyArmed(resumed)
 	w.quiet()
 	w.passAwake(resumed, timeout+grain)
 	w.eventuallyClosed(resumed)
@@ -287,14 +288,14 @@ func TestTheStatusCountsWhatIsHeld(t *testing.T) {
 			w.eventuallyCounts(policy, v1alpha1.ConversationCounts{Open: 3})
 			w.do(hold(w, started[0]))
 			// The others are kept in talk, so that nothing is due of them.
-			for range 20 {
+			for range int(timeout/sweepEvery) + 2 {
 				w.passSweeping(sweepEvery)
 				for _, other := range started[1:] {
 					w.says(other, twiliosim.Agent, "One moment, please.")
 				}
 			}
-			counts := w.get(policy).Status.Conversations
-			w.Expect(counts).To(gomega.HaveValue(gomega.Equal(v1alpha1.ConversationCounts{Open: 3, Held: 1})))
+			w.Eventually(func() *v1alpha1.ConversationCounts { return w.get(policy).Status.Conversations }).Should(
+				gomega.HaveValue(gomega.Equal(v1alpha1.ConversationCounts{Open: 3, Held: 1})))
 		})
 	}
 }

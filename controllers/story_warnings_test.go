@@ -106,7 +106,8 @@ func TestAfterAnOutageOnlyTheLatestWarningIsSentAndItsWholeTimeIsLeftBeforeTheEn
 			r.stop()
 			w.passUntil(begun.Add(test.back))
 			w.standInFor(r)
-			w.eventually(timeout, func() bool { return len(w.said(started)) > 0 }, "the customer is warned")
+			w.passUntil(begun.Add(max(test.back, firstWarningAfter)))
+			w.eventually(promised, func() bool { return len(w.said(started)) > 0 }, "the customer is warned")
 			w.awake(started)
 			w.passAwake(started, timeout)
 			w.eventuallyClosed(started)
@@ -143,9 +144,23 @@ func withoutCallbacks(spec *v1alpha1.InactivityPolicySpec) {
 // the time that is promised for that, and every warning has its whole time.
 func (w *world) warnedAndEndedBySweep(begun time.Time, started twiliosim.Started) {
 	w.t.Helper()
-	w.passSweeping(timeout + 5*time.Minute)
+	var want []any
+	end := timeout
+	for _, step := range []struct {
+		left time.Duration
+		text string
+	}{{firstBefore, firstWarning}, {lastBefore, lastWarning}, {0, notice}} {
+		due := end - step.left
+		w.passUntil(begun.Add(due - time.Second))
+		w.quiet()
+		w.eventuallySent(begun, started, want...)
+		w.pass(time.Second)
+		want = append(want, dueWithin(promised, due, step.text))
+		w.eventuallyFound(begun, started, want...)
+		sent := w.sentSince(begun, started)
+		end = max(end, sent[len(sent)-1].After+step.left)
+	}
 	w.eventuallyClosed(started)
-	w.sentInTurn(promised, begun, 0, started, firstWarning, lastWarning, notice)
 }
 
 func TestReplicasThatHearOfTheSameConversationsWarnEachCustomerOnce(t *testing.T) {
@@ -200,7 +215,9 @@ func TestATextWhoseAnswerIsLostOrThatFailsOnceIsSentOnceAndKeepsItsTime(t *testi
 				w.passUntil(begun.Add(time.Minute))
 				met := w.untilMet(begun.Add(timeout + promised))
 				w.Eventually(func() []string { return about(w, met, started) }).ShouldNot(gomega.BeEmpty(), "the operator tries again")
-				w.passSweeping(timeout + 5*time.Minute)
+				w.eventually(promised, func() bool { return len(w.said(started)) > text }, "the text is sent")
+				w.awake(started)
+				w.passAwake(started, timeout)
 				w.eventuallyClosed(started)
 				w.sentInTurn(2*promised, begun, 0, started, firstWarning, lastWarning, notice)
 			})

@@ -71,11 +71,11 @@ type Claim struct {
 	// Reason is the policy's reason. Flex completes the tasks of an interaction without one, so it is recorded here too.
 	Reason string `json:"reason,omitempty"`
 	// Refused are the texts that Twilio has refused for good, so that they are not tried again.
-	Refused []RefusedText `json:"refused,omitempty"`
+	Refused []EpisodeText `json:"refused,omitempty"`
 }
 
-// RefusedText is a text of an episode that Twilio has refused for good.
-type RefusedText struct {
+// EpisodeText names a text that can be sent in an episode: a warning, the holding text or the notice.
+type EpisodeText struct {
 	Step          Step   `json:"step"`
 	Episode       string `json:"episode"`
 	BeforeSeconds int64  `json:"beforeSeconds,omitempty"`
@@ -94,8 +94,8 @@ func (c Claim) WithRefusal() Claim {
 }
 
 // text names the text that the claim is for.
-func (c Claim) text() RefusedText {
-	return RefusedText{Step: c.Step, Episode: c.Episode, BeforeSeconds: c.BeforeSeconds}
+func (c Claim) text() EpisodeText {
+	return EpisodeText{Step: c.Step, Episode: c.Episode, BeforeSeconds: c.BeforeSeconds}
 }
 
 // IdleSince is when the episode began that the claim is for.
@@ -112,6 +112,14 @@ type Marker struct {
 	// BeforeSeconds says which warning it is: how long before the end. 0 for other steps.
 	BeforeSeconds int64                  `json:"beforeSeconds,omitempty"`
 	Action        v1alpha1.TimeoutAction `json:"action,omitempty"`
+	// Channels are the interaction channels of the tasks that a notice was sent for. Twilio deletes tasks; without them
+	// nobody could say whether an agent has put the conversation aside since.
+	Channels []ChannelRef `json:"channels,omitempty"`
+}
+
+// text names the text that the marker is on.
+func (m Marker) text() EpisodeText {
+	return EpisodeText{Step: m.Step, Episode: m.Episode, BeforeSeconds: m.BeforeSeconds}
 }
 
 // ParseTaskAttributes reads a task's attributes. Values of an unexpected type count as absent: the attributes belong

@@ -201,5 +201,5 @@ func episodeOf(newest Task, anchor *Message) episode {
 // has reports whether a text was sent in the episode. One that was sent in an episode that began later counts too: the
 // task whose accept that one began with may have ended meanwhile.
 func (e episode) has(marker *Marker) bool {
-	return marker.Episode == e.id || e.at.Before(marker.IdleSince)
+	return marker.Episode == e.id || !e.at.After(marker.IdleSince)
 }

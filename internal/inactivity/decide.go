@@ -131,11 +131,10 @@ func decideText(s situation, live []Task, next step) Decision {
 	if next.kind == StepUnanswered {
 		decision.Act, decision.Reason = ActHoldingText, ReasonUnanswered
 	}
-	if decision.TakeOver = s.claimed(claim); decision.TakeOver {
-		if waiting := s.underway(); waiting != nil {
-			return *waiting
-		}
+	if waiting := s.underway(); waiting != nil {
+		return *waiting
 	}
+	decision.TakeOver = s.claimed(claim)
 	if next.kind == StepWarning {
 		claim.Warnings++
 	}
@@ -154,13 +153,36 @@ func (s situation) claimed(claim Claim) bool {
 	return earlier != nil && earlier.text() == claim.text()
 }
 
-// underway is the decision to wait for the one who has claimed the step; nil when the claim has run out.
+// underway is the decision to wait for the one who has claimed a text and may still be sending it, also if by now another
+// text would be due; nil when the text is out or refused, or the claim has run out.
 func (s situation) underway() *Decision {
-	until := s.newest.Attributes.Claim.At.Add(ClaimLease)
-	if !s.snapshot.Now.Before(until) {
+	claim := s.newest.Attributes.Claim
+	if claim == nil || claim.Step == StepFinish || slices.Contains(claim.Refused, claim.text()) {
+		return nil
+	}
+	until := claim.At.Add(ClaimLease)
+	isOut := slices.ContainsFunc(s.snapshot.Messages.Newest, func(message Message) bool {
+		return s.policy.Wrote(message) && message.Marker.text() == claim.text()
+	})
+	if isOut || !s.snapshot.Now.Before(until) {
 		return nil
 	}
 	return &Decision{Act: ActNone, Reason: ReasonClaimedElsewhere, Due: true, Next: until}
+}
+
+// StillWants reports whether the policy, had nobody claimed anything just now, would decide on the same text again: what
+// somebody else has sent may have come to light only after the claim.
+func (p Policy) StillWants(text Decision, snapshot Snapshot) bool {
+	snapshot.Tasks = slices.Clone(snapshot.Tasks)
+	for i := range snapshot.Tasks {
+		if claim := snapshot.Tasks[i].Attributes.Claim; claim != nil {
+			expired := *claim
+			expired.At = expired.At.Add(-ClaimLease)
+			snapshot.Tasks[i].Attributes.Claim = &expired
+		}
+	}
+	again := Decide(p, snapshot)
+	return again.Act == text.Act && again.Claim.text() == text.Claim.text()
 }
 
 // decideArming makes sure that something wakes the operator when a step becomes due. While the messages are not known, due
@@ -230,7 +252,8 @@ func blocker(snapshot Snapshot, live []Task, next time.Time) *Decision {
 	if snapshot.Conversation == nil {
 		need |= NeedConversation
 	}
-	if !channelsSeen(snapshot, live) {
+	refs := channelsOf(live)
+	if !channelsSeen(snapshot, refs) {
 		need |= NeedChannels
 	}
 	switch {
@@ -240,7 +263,7 @@ func blocker(snapshot Snapshot, live []Task, next time.Time) *Decision {
 	case snapshot.Conversation.State == ConversationClosed:
 		return &Decision{Act: ActNone, Reason: ReasonAlreadyClosed, Next: next}
 	}
-	for _, ref := range channelsOf(live) {
+	for _, ref := range refs {
 		if status := snapshot.Channels[ref]; status != ChannelActive && status != ChannelGone {
 			return &Decision{Act: ActNone, Reason: ReasonChannelNotActive, Held: true, Next: next}
 		}
@@ -284,12 +307,10 @@ func decideEnding(s situation, live []Task, notice *Marker, end step) Decision {
 	}
 	first := Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TaskSID: s.newest.SID, StepDue: end.at,
 		Message: message, Claim: s.claim(StepNotice, s.episode, 0)}
-	if mine && claim.Step == StepNotice && !notified && !refused {
-		if waiting := s.underway(); waiting != nil {
-			return *waiting
-		}
-		first.TakeOver = true
+	if waiting := s.underway(); waiting != nil {
+		return *waiting
 	}
+	first.TakeOver = mine && claim.Step == StepNotice && !notified && !refused
 	switch {
 	case message.IsEmpty():
 		first.Act, first.TakeOver, first.Claim.Step = ActClaim, false, StepFinish
@@ -331,7 +352,7 @@ func noticeOf(s situation) *Marker {
 // finish ends the live tasks of an ending that has begun. A channel that is closed already was closed by this ending;
 // tasks that it left behind are completed one by one.
 func finish(policy Policy, snapshot Snapshot, live []Task, reason Reason) Decision {
-	if !channelsSeen(snapshot, live) {
+	if !channelsSeen(snapshot, channelsOf(live)) {
 		return look(NeedChannels)
 	}
 	decision := Decision{Act: ActFinish, Reason: reason, Due: true, WrapUp: policy.Action == v1alpha1.ActionWrapUp}
@@ -361,14 +382,15 @@ func decideWithoutLiveTask(policy Policy, snapshot Snapshot) Decision {
 	case !begun:
 		return none(ReasonNoLiveTask)
 	}
-	held, need := policy.holdOf(snapshot, snapshot.Tasks)
+	held, need := policy.holdOf(snapshot, nil)
 	if held.held {
 		return decideHeld(held, policy.Again(snapshot))
 	}
 	if snapshot.Conversation == nil {
 		need |= NeedConversation
 	}
-	if !channelsSeen(snapshot, snapshot.Tasks) {
+	refs := policy.ChannelsOf(snapshot)
+	if !channelsSeen(snapshot, refs) {
 		need |= NeedChannels
 	}
 	switch {
@@ -379,7 +401,7 @@ func decideWithoutLiveTask(policy Policy, snapshot Snapshot) Decision {
 	}
 	// Tasks that an agent is wrapping up are left to the agent.
 	decision := Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}
-	for _, ref := range channelsOf(snapshot.Tasks) {
+	for _, ref := range refs {
 		switch snapshot.Channels[ref] {
 		case ChannelActive:
 			decision.Channels = append(decision.Channels, ref)
@@ -404,7 +426,7 @@ func (p Policy) endingBegun(snapshot Snapshot) (begun bool, need Need) {
 	}
 	written := silence.anchor
 	answered := func(episode string, since time.Time) bool {
-		return written != nil && written.SID != episode && !written.At.Before(since)
+		return written != nil && written.SID != episode && written.At.After(since)
 	}
 	newestTask := time.Time{}
 	for _, task := range snapshot.Tasks {
@@ -463,8 +485,28 @@ func channelsOf(tasks []Task) []ChannelRef {
 	return refs
 }
 
-func channelsSeen(snapshot Snapshot, tasks []Task) bool {
-	return !slices.ContainsFunc(channelsOf(tasks), func(ref ChannelRef) bool {
+// ChannelsOf returns the distinct interaction channels of the conversation: those of its tasks, and those that the
+// operator's notices remember of tasks that may be deleted.
+func (p Policy) ChannelsOf(snapshot Snapshot) []ChannelRef {
+	refs := channelsOf(snapshot.Tasks)
+	if snapshot.Messages == nil {
+		return refs
+	}
+	for _, message := range snapshot.Messages.Newest {
+		if !p.Wrote(message) {
+			continue
+		}
+		for _, ref := range message.Marker.Channels {
+			if !slices.Contains(refs, ref) {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	return refs
+}
+
+func channelsSeen(snapshot Snapshot, refs []ChannelRef) bool {
+	return !slices.ContainsFunc(refs, func(ref ChannelRef) bool {
 		_, seen := snapshot.Channels[ref]
 		return !seen
 	})

@@ -100,6 +100,8 @@ func notice(episode string, minutes float64, change ...func(*Message)) Message {
 	return m
 }
 
+func rememberingChannel(m *Message) { m.Marker.Channels = []ChannelRef{channel} }
+
 func asNotify(m *Message) { m.Marker.Action = v1alpha1.ActionNotify }
 
 // newestFirst are the messages of a conversation.
@@ -328,8 +330,11 @@ func TestDecide(t *testing.T) {
 		"a step that was claimed and not done is claimed again when the lease is over": {
 			policy(), seen(30, one(task("WT1", TaskAssigned, acceptedAt(1), claimed(StepNotice, "WR-WT1", 29.5))), newestFirst()),
 			Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TakeOver: true, TaskSID: "WT1", Claim: claim(StepNotice, "WR-WT1", 30, 1)}},
-		"a claim of an earlier episode is no claim": {
+		"a text that was claimed in an earlier episode is waited for while it may be under way": {
 			policy(), seen(30, one(task("WT1", TaskAssigned, acceptedAt(1), claimed(StepNotice, "WR-WT1", 29.9))), newestFirst(person("IM2", 10))),
+			Decision{Act: ActNone, Reason: ReasonClaimedElsewhere, Due: true, Next: at(29.9).Add(ClaimLease)}},
+		"a claim of an earlier episode is no claim when the lease is over": {
+			policy(), seen(30, one(task("WT1", TaskAssigned, acceptedAt(1), claimed(StepNotice, "WR-WT1", 29.5))), newestFirst(person("IM2", 10))),
 			Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TaskSID: "WT1", Claim: claim(StepNotice, "IM2", 30, 10)}},
 		"after the notice the channel is closed": {
 			policy(), seen(16, one(accepted), newestFirst(notice("WR-WT1", 16))),
@@ -428,6 +433,12 @@ func TestDecide(t *testing.T) {
 		"an ending that was cut off is carried through when its tasks are deleted already": {
 			policy(), seen(40, nil, newestFirst(notice("WR-WT1", 16))),
 			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
+		"an ending whose tasks are deleted looks first at the channel that its notice remembers": {
+			policy(), seen(40, nil, newestFirst(notice("WR-WT1", 16, rememberingChannel)), func(s *Snapshot) { s.Channels = nil }),
+			Decision{Act: ActLook, Reason: ReasonIncomplete, Need: NeedChannels}},
+		"an ending whose tasks are deleted is not carried through when the agent has left meanwhile": {
+			policy(), seen(40, nil, newestFirst(notice("WR-WT1", 16, rememberingChannel)), channelIs("inactive")),
+			Decision{Act: ActNone, Reason: ReasonChannelNotActive, Held: true}},
 		"an ending that was cut off closes a channel that is still open, and leaves wrapping tasks wrapping": {
 			policy(), seen(20, one(task("WT1", TaskWrapping)), newestFirst(notice("WR-WT1", 16))),
 			Decision{Act: ActFinish, Reason: ReasonEndingBegun, Due: true, WrapUp: true, Channels: []ChannelRef{channel}}},

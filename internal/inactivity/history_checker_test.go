@@ -235,6 +235,9 @@ func (j judgement) mayWarn() {
 	j.must(j.isTurn(), "I1: nobody is warned who is owed a reply")
 	j.must(j.elapsed(j.start) >= j.terms.timeout-before, "no warning is sent before its time")
 	j.must(len(j.sent(StepNotice, j.thisEpisode)) == 0, "I2: no warning after the notice")
+	if j.w.isUnsigned() {
+		return
+	}
 	earlier := j.sent(StepWarning, j.thisEpisode)
 	for _, warning := range earlier {
 		j.must(warning.before != before, "I2: each warning is sent once")
@@ -271,6 +274,7 @@ func (j judgement) mayBeginToEnd() {
 		j.must(j.elapsed(warning.landed) >= warning.before, "I1: each warning has its full time before the end")
 	}
 	told := j.sent(StepNotice, j.thisEpisode)
+	j.must(j.hasWarned() || len(told) > 0, "nobody is ended unwarned who can be warned")
 	j.must(j.terms.window != v1alpha1.OutsideSkip || !j.outside(), "a conversation is left alone outside the reply window under Skip")
 	if j.deed.what == "text" {
 		j.must(len(told) == 0, "I2: one notice for each episode")
@@ -282,7 +286,17 @@ func (j judgement) mayBeginToEnd() {
 	speechless := j.terms.silent && (!j.outside() || j.terms.window != v1alpha1.OutsideSendTemplate) ||
 		j.outside() && j.terms.window != v1alpha1.OutsideSendTemplate
 	j.must(j.terms.action != v1alpha1.ActionNotify, "nothing is ended under Notify")
-	j.must(quiet || speechless || len(told) > 0 || j.hasRefused(), "nobody is ended silently who can be told")
+	j.must(quiet || speechless || len(told) > 0 || j.hasRefused() || j.w.isUnsigned(), "nobody is ended silently who can be told")
+}
+
+// hasWarned says whether the customer has had the last of the warnings, as far as it could be sent.
+func (j judgement) hasWarned() bool {
+	if len(j.terms.warnings) == 0 || j.terms.window != "" || j.terms.hours != nil && j.terms.closed == v1alpha1.ClosedCloseSilently ||
+		j.w.isUnsigned() || len(j.w.refusals) > 0 {
+		return true
+	}
+	last := slices.Min(j.terms.warnings)
+	return slices.ContainsFunc(j.sent(StepWarning, j.thisEpisode), func(deed *historyDeed) bool { return deed.before <= last })
 }
 
 // hasRefused says whether Twilio has refused the notice of the episode.

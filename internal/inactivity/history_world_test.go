@@ -35,7 +35,6 @@ type historyMessage struct {
 	Message
 	seq  int
 	who  historyWriter
-	text string       // its attributes
 	deed *historyDeed // of the operator's messages
 }
 
@@ -115,7 +114,7 @@ type historyDialect struct {
 // world is one conversation in Twilio with its people, its tasks and other programs, in virtual time, two replicas of the
 // operator that look at it, and the policies. Everything happens in one goroutine, one call after the other.
 type world struct {
-	*rapid.T
+	rapid.TB
 	historyDialect
 	now     time.Time
 	seq     int
@@ -141,6 +140,7 @@ type world struct {
 	timersArrive, plansArrive bool
 	wakes                     []int // the replicas that the timer's events reach
 	deeds                     []*historyDeed
+	parsed                    map[string]TaskAttributes
 	problems                  []string
 }
 
@@ -235,8 +235,8 @@ func latest(moments ...time.Time) time.Time {
 func (w *world) say(who historyWriter, author, participant, attributes string) *historyMessage {
 	index := len(w.messages)
 	w.messages = append(w.messages, historyMessage{
-		Message: Message{SID: fmt.Sprintf("IM%d", index), Index: index, Author: author, ParticipantSID: participant, At: w.now},
-		seq:     w.next(), who: who, text: attributes,
+		Message: Message{SID: fmt.Sprintf("IM%d", index), Index: index, Author: author, ParticipantSID: participant, At: w.now, Marker: ParseMarker(attributes)},
+		seq:     w.next(), who: who,
 	})
 	if (participant != "" || w.restRestarts) && w.timer > 0 && (w.state == ConversationActive || participant != "" || w.restReactivates) {
 		w.inactiveAt = w.now.Add(w.timer)
@@ -378,7 +378,9 @@ func (w *world) closeChannel(complete bool) {
 func (w *world) putAside(status ChannelStatus, tasks TaskStatus) {
 	if live := w.with(TaskAssigned); len(live) > 0 && w.channel == ChannelActive && w.state != ConversationClosed {
 		for _, task := range live {
-			w.end(task, tasks)
+			if tasks != TaskAssigned {
+				w.end(task, tasks)
+			}
 		}
 		w.channel = status
 		w.tell("the channel is %s", status)
@@ -400,6 +402,9 @@ func (w *world) setHold(onTask bool, value any) {
 
 // conversationAttributes are the conversation's as JSON text.
 func (w *world) conversationAttributes() string {
+	if w.hold == nil {
+		return `{"other":true}`
+	}
 	encoded, err := json.Marshal(map[string]any{historyHold: w.hold, "other": true})
 	if err != nil {
 		panic(err)
@@ -469,10 +474,10 @@ func (t historyTerms) String() string {
 }
 
 // newWorld is a customer who has just written, and waits for an agent.
-func newWorld(t *rapid.T, begin time.Time, terms historyTerms, dialect historyDialect, connection historyConnection) *world {
+func newWorld(t rapid.TB, begin time.Time, terms historyTerms, dialect historyDialect, connection historyConnection) *world {
 	w := &world{
-		T: t, historyDialect: dialect, now: begin, channel: ChannelActive, historyConnection: connection, state: ConversationActive,
-		refuses: map[Step]bool{}, timersArrive: true, plansArrive: true, wakes: []int{0, 1},
+		TB: t, historyDialect: dialect, now: begin, channel: ChannelActive, historyConnection: connection, state: ConversationActive,
+		refuses: map[Step]bool{}, parsed: map[string]TaskAttributes{}, timersArrive: true, plansArrive: true, wakes: []int{0, 1},
 	}
 	customer := Participant{Joined: begin.Add(-time.Second), Attributes: "{}", Identity: w.identity()}
 	if !w.isWeb() {

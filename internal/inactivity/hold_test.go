@@ -141,8 +141,11 @@ func TestHold(t *testing.T) {
 			swept(holdable), with(talk(40, own(StepNotice, 39), agentAt(10)), holdOnTask("true")), waits(ReasonHeld, 55, isHeld)},
 		"a notice that is out is carried through when the hold is gone": {
 			swept(holdable), talk(40, own(StepNotice, 39), agentAt(10)), finishes(ReasonNoticeSent)},
-		"an ending without a live task is not carried through while it is held": {
-			swept(holdable), with(talk(40, own(StepNotice, 39), agentAt(10)), tasks(task("WT1", TaskCompleted, attributes(`{"hold":true}`)))), waits(ReasonHeld, 55, isHeld)},
+		"an ending without a live task is not carried through while the conversation is held": {
+			swept(holdable), with(talk(40, own(StepNotice, 39), agentAt(10)), tasks(task("WT1", TaskCompleted)), holdOnConversation("true")), waits(ReasonHeld, 55, isHeld)},
+		"an ending without a live task is carried through although a task that no agent has any more says hold": {
+			swept(holdable), with(talk(40, own(StepNotice, 39), agentAt(10)), tasks(task("WT1", TaskCompleted, attributes(`{"hold":true}`))), channelIs(ChannelClosed)),
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
 		"a customer in the queue is no matter of the hold": {
 			swept(holdable), with(due, tasks(task("WT1", TaskPending, attributes(`{"hold":true}`)))), waits(ReasonAwaitingAccept, 55)},
 

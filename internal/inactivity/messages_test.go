@@ -149,7 +149,7 @@ func TestAttribution(t *testing.T) {
 			Claim{Step: StepWarning, Episode: "IM10", IdleSeconds: 600, BeforeSeconds: 300, WaitingOn: TurnCustomer, Warnings: 1}},
 		"texts that were refused in this silence stay on record": {
 			25, []Message{agentAt(10)}, claimIn(23, StepWarning, ofWarning(2), refused(StepWarning, 5), refused(StepWarning, 2)),
-			Claim{Step: StepNotice, Episode: "IM10", IdleSeconds: 900, WaitingOn: TurnCustomer, Refused: []RefusedText{
+			Claim{Step: StepNotice, Episode: "IM10", IdleSeconds: 900, WaitingOn: TurnCustomer, Refused: []EpisodeText{
 				{Step: StepWarning, Episode: "IM10", BeforeSeconds: 300}, {Step: StepWarning, Episode: "IM10", BeforeSeconds: 120}}}},
 		"texts that were refused in earlier silences do not": {
 			32, []Message{agentAt(22), agentAt(10)}, claimIn(20, StepWarning, ofWarning(5), refused(StepWarning, 5)),
@@ -157,7 +157,7 @@ func TestAttribution(t *testing.T) {
 		"a text that was refused in the present wait stays on record in a later silence": {
 			30, []Message{customerAt(20), customerAt(10)}, claimIn(15, StepUnanswered, refused(StepUnanswered, 0)),
 			Claim{Step: StepWarning, Episode: "IM20", IdleSeconds: 600, BeforeSeconds: 300, WaitingOn: TurnAgent, Warnings: 1,
-				Refused: []RefusedText{{Step: StepUnanswered, Episode: "IM10"}}}},
+				Refused: []EpisodeText{{Step: StepUnanswered, Episode: "IM10"}}}},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			snapshot := talk(test.now, test.messages...)

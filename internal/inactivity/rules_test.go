@@ -208,7 +208,7 @@ func ofWarning(before float64) func(*Claim) {
 // refused notes that a text of the usual conversation was refused for good.
 func refused(step Step, before float64) func(*Claim) {
 	return func(c *Claim) {
-		c.Refused = append(c.Refused, RefusedText{Step: step, Episode: "IM10", BeforeSeconds: int64(before * 60)})
+		c.Refused = append(c.Refused, EpisodeText{Step: step, Episode: "IM10", BeforeSeconds: int64(before * 60)})
 	}
 }
 
@@ -286,7 +286,7 @@ func afterWarnings(count int) func(*Decision) {
 }
 
 // keeping says which refusals the claim keeps.
-func keeping(texts ...RefusedText) func(*Decision) {
+func keeping(texts ...EpisodeText) func(*Decision) {
 	return func(d *Decision) { d.Claim.Refused = texts }
 }
 

@@ -136,8 +136,8 @@ type Webhooks struct {
 
 // ChannelRef names the Flex interaction channel of a task.
 type ChannelRef struct {
-	InteractionSID string
-	ChannelSID     string
+	InteractionSID string `json:"interaction"`
+	ChannelSID     string `json:"channel"`
 }
 
 // ChannelStatus is the status of an interaction channel

@@ -168,7 +168,7 @@ func (s situation) sent(kind Step, e episode) []Message {
 func (s situation) refused(candidate step) bool {
 	claim := s.newest.Attributes.Claim
 	return claim != nil && slices.Contains(claim.Refused,
-		RefusedText{Step: candidate.kind, Episode: candidate.episode.id, BeforeSeconds: int64(candidate.before / time.Second)})
+		EpisodeText{Step: candidate.kind, Episode: candidate.episode.id, BeforeSeconds: int64(candidate.before / time.Second)})
 }
 
 // sends reports whether the text of an overdue step would be sent now, and is one: conditions in it may leave nothing to

@@ -152,8 +152,8 @@ func (d *dice) task() Task {
 	}
 	if d.roll(4) == 3 {
 		t.Attributes.Claim = &Claim{Policy: "team/plain", Step: d.step(), Episode: d.episode(), At: d.instant(), IdleSeconds: int64(d.roll(2000)),
-			BeforeSeconds: int64(d.length() / time.Second), Refused: someOf(d, 3, func(d *dice) RefusedText {
-				return RefusedText{Step: d.step(), Episode: d.episode(), BeforeSeconds: int64(d.length() / time.Second)}
+			BeforeSeconds: int64(d.length() / time.Second), Refused: someOf(d, 3, func(d *dice) EpisodeText {
+				return EpisodeText{Step: d.step(), Episode: d.episode(), BeforeSeconds: int64(d.length() / time.Second)}
 			})}
 	}
 	return t

@@ -10,7 +10,7 @@ func TestUnanswered(t *testing.T) {
 	claimedTask := func(change ...func(*Task)) func(*Snapshot) {
 		return tasks(task("WT1", TaskAssigned, append([]func(*Task){acceptedAt(1)}, change...)...))
 	}
-	refusedText := RefusedText{Step: StepUnanswered, Episode: "IM10"}
+	refusedText := EpisodeText{Step: StepUnanswered, Episode: "IM10"}
 
 	check(t, map[string]rule{
 		// Once for each wait.
@@ -98,7 +98,7 @@ func TestUnanswered(t *testing.T) {
 			swept(unanswered(12), ladder), talk(22, customerAt(21), warned(20, 5), customerAt(10)), consoles(22)},
 		"a warning that was refused is no reason to withhold the text": {
 			swept(unanswered(12), warning(5, "Still there?")), with(talk(22, customerAt(10)), claimedTask(claimIn(20, StepWarning, ofWarning(5), refused(StepWarning, 5)))),
-			consoles(22, keeping(RefusedText{Step: StepWarning, Episode: "IM10", BeforeSeconds: 300}))},
+			consoles(22, keeping(EpisodeText{Step: StepWarning, Episode: "IM10", BeforeSeconds: 300}))},
 
 		// Claims.
 		"a text that another replica has just claimed is waited for": {

@@ -7,7 +7,7 @@ import (
 
 func TestWarnings(t *testing.T) {
 	warned5, warned2 := warned(20, 5), warned(23, 2)
-	warning5 := RefusedText{Step: StepWarning, Episode: "IM10", BeforeSeconds: 300}
+	warning5 := EpisodeText{Step: StepWarning, Episode: "IM10", BeforeSeconds: 300}
 	claimedTask := func(change ...func(*Task)) func(*Snapshot) {
 		return tasks(task("WT1", TaskAssigned, append([]func(*Task){acceptedAt(1)}, change...)...))
 	}
@@ -99,7 +99,7 @@ func TestWarnings(t *testing.T) {
 			swept(ladder), with(talk(23, warned5, agentAt(10)), claimedTask(claimIn(22.9, StepWarning, ofWarning(5)))),
 			warns(23, 2, "Last call.", afterWarnings(2))},
 		"the claim of a warning in an earlier silence is not in the way": {
-			swept(ladder), with(talk(20, agentAt(10)), claimedTask(claimIn(19.9, StepWarning, ofWarning(5), func(c *Claim) { c.Episode = "IM5" }))),
+			swept(ladder), with(talk(20, agentAt(10)), claimedTask(claimIn(19.5, StepWarning, ofWarning(5), func(c *Claim) { c.Episode = "IM5" }))),
 			warns(20, 5, "Still there?")},
 		"the claim of a warning is not in the way of the end": {
 			swept(ladder), with(talk(25, warned2, agentAt(10)), claimedTask(claimIn(24.9, StepWarning, ofWarning(2)))),
@@ -126,7 +126,7 @@ func TestWarnings(t *testing.T) {
 			waits(ReasonNotDue, 25)},
 		"refused warnings do not put off the end": {
 			swept(ladder), with(talk(25, agentAt(10)), claimedTask(claimIn(24.9, StepWarning, ofWarning(2), refused(StepWarning, 5), refused(StepWarning, 2)))),
-			tells(25, "Bye.", keeping(warning5, RefusedText{Step: StepWarning, Episode: "IM10", BeforeSeconds: 120}))},
+			tells(25, "Bye.", keeping(warning5, EpisodeText{Step: StepWarning, Episode: "IM10", BeforeSeconds: 120}))},
 		"a refusal in an earlier silence is forgotten": {
 			swept(ladder), with(talk(31, customerAt(21), agentAt(10)), claimedTask(claimIn(20, StepWarning, ofWarning(5), refused(StepWarning, 5)))),
 			warns(31, 5, "Still there?", inSilence("IM21", 21), owedBy(TurnAgent))},

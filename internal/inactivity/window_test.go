@@ -93,7 +93,7 @@ func TestReplyWindow(t *testing.T) {
 			swept(template), on("whatsapp", 26, 25, own(StepNotice, 25), agentAt(10)), finishes(ReasonNoticeSent)},
 		"SendTemplate: a template that was refused is not tried again, and the conversation ends silently": {
 			swept(template), with(on("whatsapp", 26, 25, agentAt(10)), tasks(task("WT1", TaskAssigned, acceptedAt(1), onChannel("whatsapp"), claimIn(25, StepNotice, refused(StepNotice, 0))))),
-			endsSilently(26, dueSince(25), keeping(RefusedText{Step: StepNotice, Episode: "IM10"}))},
+			endsSilently(26, dueSince(25), keeping(EpisodeText{Step: StepNotice, Episode: "IM10"}))},
 		"SendTemplate: under Notify the template is sent once": {
 			swept(template, notify), on("whatsapp", 60, 25, own(StepNotice, 25, toNotify), agentAt(10)), waits(ReasonNotified, 75)},
 		"CloseSilently: an ending that has begun silently goes on to the tasks": {
