@@ -314,13 +314,14 @@ func refusedForGood(err error) bool {
 		return false
 	}
 	switch refused.Status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return true
+	case http.StatusUnauthorized, http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict, http.StatusPreconditionFailed,
+		http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
 	case http.StatusForbidden:
 		// The claim before it was permitted: it is the message that is not, unless the credentials have just been revoked.
 		return refused.Code != codeUnauthorized
 	}
-	return false
+	return refused.Status >= 400 && refused.Status < 500
 }
 
 // lookAtMessagesAgain makes the next decision read the messages anew: an answer that slipped in must stop the ending.

@@ -249,6 +249,7 @@ func (p *pass) look(ctx context.Context, decision inactivity.Decision) error {
 	if p.snapshot.JustAccepted && decision.Need != inactivity.NeedWebhooks {
 		return p.startOver(ctx)
 	}
+	refs := p.policy.ChannelsOf(p.snapshot) // before anything else is read: the reads run at once
 	parts := []struct {
 		need inactivity.Need
 		read func(context.Context) error
@@ -257,7 +258,7 @@ func (p *pass) look(ctx context.Context, decision inactivity.Decision) error {
 		{inactivity.NeedConversation, p.readConversation},
 		{inactivity.NeedMessages, func(ctx context.Context) error { return p.readMessages(ctx, newestMessages) }},
 		{inactivity.NeedAllMessages, func(ctx context.Context) error { return p.readMessages(ctx, allMessages) }},
-		{inactivity.NeedChannels, p.readChannels},
+		{inactivity.NeedChannels, func(ctx context.Context) error { return p.readChannels(ctx, refs) }},
 		{inactivity.NeedWebhooks, p.readWebhooks},
 		{inactivity.NeedParticipants, p.readParticipants},
 		{inactivity.NeedTask, func(ctx context.Context) error { return p.readTask(ctx, decision.TaskSID) }},
@@ -345,9 +346,9 @@ func (p *pass) readParticipants(ctx context.Context) error {
 	return nil
 }
 
-func (p *pass) readChannels(ctx context.Context) error {
+func (p *pass) readChannels(ctx context.Context, refs []inactivity.ChannelRef) error {
 	channels := map[inactivity.ChannelRef]inactivity.ChannelStatus{}
-	for _, ref := range p.policy.ChannelsOf(p.snapshot) {
+	for _, ref := range refs {
 		channel, err := p.client.GetInteractionChannel(ctx, ref.InteractionSID, ref.ChannelSID)
 		switch {
 		case twilio.IsNotFound(err):

@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
 	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
 	"github.com/flexops-dev/inactivity-operator/internal/index"
+	"github.com/flexops-dev/inactivity-operator/internal/twilio"
 )
 
 func TestWhoAsksForALaterLook(t *testing.T) {
@@ -70,4 +73,34 @@ func schemeOf(t *testing.T) *runtime.Scheme {
 		t.Fatal(err)
 	}
 	return scheme
+}
+
+func TestWhichRefusalsOfATextAreForGood(t *testing.T) {
+	refused := func(status, code int) *twilio.Error { return &twilio.Error{Status: status, Code: code} }
+	for sentence, test := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"a body that is too long":                       {refused(400, 50504), true},
+		"an author who is not allowed":                  {refused(403, 50500), true},
+		"a template that is not there any more":         {refused(410, 50000), true},
+		"a body that is too large":                      {refused(413, 20413), true},
+		"a body that cannot be processed":               {refused(422, 50000), true},
+		"an answer that nobody has thought of":          {refused(451, 50000), true},
+		"credentials that were just revoked":            {refused(403, 20003), false},
+		"credentials that are wrong":                    {refused(401, 20003), false},
+		"a time-out on the way":                         {refused(408, 20408), false},
+		"another change of the conversation at once":    {refused(409, 50391), false},
+		"the same with the status of a bad request":     {refused(400, 50349), false},
+		"too many requests":                             {refused(429, 20429), false},
+		"a failure of Twilio's":                         {refused(500, 20500), false},
+		"the same for longer":                           {refused(503, 20503), false},
+		"an answer of something in between":             {&twilio.Error{Status: 400, Code: 20001, Foreign: true}, false},
+		"a refusal without a code, which is not theirs": {refused(400, 0), false},
+		"no answer": {errors.New("reset"), false},
+	} {
+		if got := refusedForGood(fmt.Errorf("sending: %w", test.err)); got != test.want {
+			t.Errorf("%s: refused for good: %t, want %t", sentence, got, test.want)
+		}
+	}
 }

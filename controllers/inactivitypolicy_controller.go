@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -32,6 +34,9 @@ import (
 // +kubebuilder:rbac:groups=contactcenter.flexops.dev,resources=inactivitypolicies/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// conflictRetry is when a policy is looked at again that somebody else has written meanwhile. By then the cache has it.
+const conflictRetry = time.Second
 
 // InactivityPolicyReconciler makes the callback settings of a TaskRouter workspace what its policies ask for, and says
 // in each policy's status whether the policy is in force. It runs on the leader.
@@ -134,9 +139,20 @@ func (r *InactivityPolicyReconciler) Reconcile(ctx context.Context, request ctrl
 	if err := r.Client.Get(ctx, request.NamespacedName, policy); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	result, err := r.reconcile(ctx, policy)
+	if apierrors.IsConflict(err) {
+		// Somebody else has written the policy meanwhile.
+		return ctrl.Result{RequeueAfter: conflictRetry}, nil
+	}
+	return result, err
+}
+
+// reconcile does the work on the policy as it was read. An error may be a conflict with another writer.
+func (r *InactivityPolicyReconciler) reconcile(ctx context.Context, policy *v1alpha1.InactivityPolicy) (ctrl.Result, error) {
 	if !policy.DeletionTimestamp.IsZero() {
 		return r.reconcileDelete(ctx, policy)
 	}
+	announced := readyMessage(policy)
 	if !controllerutil.ContainsFinalizer(policy, v1alpha1.Finalizer) {
 		// Before anything is written to Twilio, so that what is written will also be taken back.
 		if err := r.setFinalizer(ctx, policy, true); err != nil {
@@ -153,7 +169,20 @@ func (r *InactivityPolicyReconciler) Reconcile(ctx context.Context, request ctrl
 	if err := r.patchStatus(ctx, policy, func(policy *v1alpha1.InactivityPolicy) { summarize(policy, scope, problem, r.now(scope)) }); err != nil {
 		return ctrl.Result{}, err
 	}
-	return r.next(policy, problem)
+	if readyMessage(policy) != announced {
+		r.announceFindings(policy, scope, problem)
+	}
+	return r.next(problem)
+}
+
+// readyMessage is what the condition Ready says of the policy's generation; nothing if it says nothing of it. The same
+// problem is announced once for each generation, and not at each look.
+func readyMessage(policy *v1alpha1.InactivityPolicy) string {
+	ready := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.ObservedGeneration != policy.Generation {
+		return ""
+	}
+	return ready.Message
 }
 
 // setFinalizer adds or removes the finalizer. The patch holds the version it was computed from, because a list is
@@ -172,14 +201,16 @@ func (r *InactivityPolicyReconciler) setFinalizer(ctx context.Context, policy *v
 	return nil
 }
 
-// patchStatus applies change to the policy's status and writes it if it differs.
+// patchStatus applies change to the policy's status and writes it if it differs. The patch holds the version it was computed
+// from, because conditions are replaced as a whole and those that the sweeper has written meanwhile must not be lost.
 func (r *InactivityPolicyReconciler) patchStatus(ctx context.Context, policy *v1alpha1.InactivityPolicy, change func(*v1alpha1.InactivityPolicy)) error {
 	before := policy.DeepCopy()
 	change(policy)
 	if equality.Semantic.DeepEqual(before.Status, policy.Status) {
 		return nil
 	}
-	if err := r.Client.Status().Patch(ctx, policy, client.MergeFrom(before)); err != nil {
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Status().Patch(ctx, policy, patch); err != nil {
 		return fmt.Errorf("patching the status of policy %s/%s: %w", policy.Namespace, policy.Name, err)
 	}
 	return nil

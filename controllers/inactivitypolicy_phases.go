@@ -33,6 +33,8 @@ type scope struct {
 	callback callbackState
 	// overlap is set by findOverlap.
 	overlap overlap
+	// unknownQueues is set by checkTaskQueues: what to mend in the selector; empty if nothing.
+	unknownQueues string
 }
 
 // overlap is how a policy stands to the others of its workspace.
@@ -68,7 +70,7 @@ func (r *InactivityPolicyReconciler) bringIntoForce(ctx context.Context, policy 
 		}
 		return scope, invalid
 	}
-	for _, phase := range []phase{r.resolveCredentials, r.resolveWorkspace, r.publishWorkspace, r.findOverlap, r.configureCallback} {
+	for _, phase := range []phase{r.resolveCredentials, r.resolveWorkspace, r.publishWorkspace, r.findOverlap, r.configureCallback, r.checkTaskQueues} {
 		if problem := phase(ctx, scope); problem != nil {
 			if scope.overlap.revision == "" && policy.Spec.Workspace.Names(policy.Status.Workspace) {
 				_ = r.findOverlap(ctx, scope) // the first problem is the one to mend
@@ -198,6 +200,34 @@ func (r *InactivityPolicyReconciler) findOverlap(ctx context.Context, scope *sco
 		}
 	}
 	scope.overlap.revision = self.Revision(shared.policies)
+	return nil
+}
+
+// checkTaskQueues finds out which task queues of the selector the workspace does not have. That is no problem, because a
+// queue may be made later, but a misspelt one selects nothing for ever. Credentials that may not list queues get no hint.
+func (r *InactivityPolicyReconciler) checkTaskQueues(ctx context.Context, scope *scope) *problem {
+	if scope.policy.Spec.Selector == nil || len(scope.policy.Spec.Selector.TaskQueues) == 0 {
+		return nil
+	}
+	queues, err := scope.client.ListTaskQueues(ctx, scope.workspace.SID)
+	if err != nil {
+		log.FromContext(ctx).V(1).Info("Listing the task queues failed", "workspace", scope.workspace.SID, "reason", err.Error())
+		return nil
+	}
+	var unknown, names []string
+	for _, queue := range queues {
+		names = append(names, fmt.Sprintf("%q", queue.FriendlyName))
+	}
+	for _, wanted := range scope.policy.Spec.Selector.TaskQueues {
+		if !slices.ContainsFunc(queues, func(queue twilio.TaskQueue) bool { return wanted == queue.FriendlyName || wanted == queue.SID }) {
+			unknown = append(unknown, fmt.Sprintf("%q", wanted))
+		}
+	}
+	if len(unknown) > 0 {
+		slices.Sort(names)
+		scope.unknownQueues = fmt.Sprintf("spec.selector.taskQueues names %s, which workspace %s does not have; it has %s",
+			listed(unknown), scope.workspace.SID, listed(names))
+	}
 	return nil
 }
 

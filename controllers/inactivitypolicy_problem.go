@@ -32,6 +32,9 @@ const secretRetry = 15 * time.Second
 // noteLength is how long the note of an event may be: the API server refuses a longer one, and the event is lost.
 const noteLength = 1024
 
+// reasonTaskQueueNotFound is the reason of the event on a selector that names a task queue the workspace does not have.
+const reasonTaskQueueNotFound = "TaskQueueNotFound"
+
 // problem is why a policy is not in force. Reason and message go into conditions, so they are stable: the same problem
 // has the same words every time. The cause goes to the log.
 type problem struct {
@@ -59,11 +62,10 @@ func twilioProblem(policy *v1alpha1.InactivityPolicy, doing string, err error) *
 }
 
 // next says when the policy is looked at again.
-func (r *InactivityPolicyReconciler) next(policy *v1alpha1.InactivityPolicy, problem *problem) (ctrl.Result, error) {
+func (r *InactivityPolicyReconciler) next(problem *problem) (ctrl.Result, error) {
 	if problem == nil {
 		return ctrl.Result{RequeueAfter: withJitter(r.SyncInterval)}, nil
 	}
-	r.announce(policy, corev1.EventTypeWarning, problem.reason, "Reconcile", "%s", problem.message)
 	switch problem.class {
 	case waiting:
 		return ctrl.Result{RequeueAfter: withJitter(secretRetry)}, nil
@@ -75,6 +77,16 @@ func (r *InactivityPolicyReconciler) next(policy *v1alpha1.InactivityPolicy, pro
 		return ctrl.Result{RequeueAfter: withJitter(wait)}, nil
 	}
 	return ctrl.Result{}, fmt.Errorf("%s: %w", problem.message, problem.cause)
+}
+
+// announceFindings records an event on what somebody has to mend.
+func (r *InactivityPolicyReconciler) announceFindings(policy *v1alpha1.InactivityPolicy, scope *scope, problem *problem) {
+	switch {
+	case problem != nil:
+		r.announce(policy, corev1.EventTypeWarning, problem.reason, "Reconcile", "%s", problem.message)
+	case scope.unknownQueues != "" && !policy.Spec.Suspend:
+		r.announce(policy, corev1.EventTypeWarning, reasonTaskQueueNotFound, "Reconcile", "%s", sentence(errors.New(scope.unknownQueues)))
+	}
 }
 
 // announce records an event on the policy.

@@ -75,13 +75,16 @@ func summarizeInForce(policy *v1alpha1.InactivityPolicy, scope *scope, now time.
 		status.EffectiveSince = &metav1.Time{Time: now.Truncate(time.Second)}
 		status.EffectiveRevision = scope.overlap.revision
 	}
+	reason, message := v1alpha1.ReasonSucceeded,
+		fmt.Sprintf("In force: conversations of workspace %s that are idle for %s are acted on", scope.workspace.SID, policy.Spec.Timeout)
 	if policy.Observes() {
-		setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonObserving,
-			fmt.Sprintf("Observing: what would be done about conversations of workspace %s that are idle for %s is logged and counted, and not done", scope.workspace.SID, policy.Spec.Timeout))
-		return
+		reason, message = v1alpha1.ReasonObserving,
+			fmt.Sprintf("Observing: what would be done about conversations of workspace %s that are idle for %s is logged and counted, and not done", scope.workspace.SID, policy.Spec.Timeout)
 	}
-	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded,
-		fmt.Sprintf("In force: conversations of workspace %s that are idle for %s are acted on", scope.workspace.SID, policy.Spec.Timeout))
+	if scope.unknownQueues != "" {
+		message += "; " + scope.unknownQueues
+	}
+	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, reason, message)
 }
 
 // markOverlap names the policies that may select the same conversations, and says which takes precedence.

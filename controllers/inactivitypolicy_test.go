@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
@@ -432,4 +434,72 @@ func TestALongListOfWorkspacesStillGivesAnEvent(t *testing.T) {
 	w.eventuallyIs(policy, stalled(v1alpha1.ReasonWorkspaceNotFound, "Unknown/WorkspaceNotFound"))
 	event := w.eventuallyEvent(policy, corev1.EventTypeWarning, v1alpha1.ReasonWorkspaceNotFound)
 	w.Expect(event.Note).To(gomega.ContainSubstring(`no workspace named "Flex"`))
+}
+
+func TestAProblemIsAnnouncedOnceForEachGeneration(t *testing.T) {
+	w := newPolicyWorld(t)
+	w.createSecret()
+	w.startOperator()
+	policy := w.policy("plain", func(spec *v1alpha1.InactivityPolicySpec) { spec.Workspace.FriendlyName = "Flux" })
+	w.create(policy)
+	w.eventuallyIs(policy, stalled(v1alpha1.ReasonWorkspaceNotFound, "Unknown/WorkspaceNotFound"))
+	told := func() (times int) {
+		for _, event := range w.events(policy, v1alpha1.ReasonWorkspaceNotFound) {
+			times++
+			if event.Series != nil {
+				times += int(event.Series.Count) - 1
+			}
+		}
+		return times
+	}
+	w.Eventually(told).Should(gomega.Equal(1))
+	w.look(policy)
+	w.look(policy)
+	w.patch(policy, func(p *v1alpha1.InactivityPolicy) { p.Spec.Workspace.FriendlyName = "Flax" })
+	w.Eventually(told).Should(gomega.Equal(2), "the edit is answered, and nothing was told in between")
+}
+
+func TestATaskQueueThatTheWorkspaceDoesNotHaveIsNamedWithThoseThatItHas(t *testing.T) {
+	w := newPolicyWorld(t)
+	sales := w.twilio.AddTaskQueue("Sales")
+	w.startOperator()
+	policy := w.inForce(selecting(v1alpha1.Selector{TaskQueues: []string{"Suport", "Everyone", sales}}))
+	hint := []string{`"Suport"`, w.twilio.WorkspaceSID(), `"Everyone", "Sales"`}
+	w.Expect(w.conditionMessage(policy, v1alpha1.ConditionReady)).To(containsAll(append(hint, "In force")...))
+	w.Expect(w.eventuallyEvent(policy, corev1.EventTypeWarning, "TaskQueueNotFound").Note).To(containsAll(hint...))
+
+	// The queue may as well be made in Twilio.
+	w.twilio.AddTaskQueue("Suport")
+	w.look(policy)
+	w.Expect(w.conditionMessage(policy, v1alpha1.ConditionReady)).NotTo(gomega.ContainSubstring("Suport"))
+	w.Expect(w.events(policy, "TaskQueueNotFound")).To(gomega.HaveLen(1))
+}
+
+func TestCredentialsThatMayNotListTaskQueuesAreNoObstacle(t *testing.T) {
+	w := newPolicyWorld(t)
+	w.twilio.Fail(twiliosim.Fault{Path: "/TaskQueues$", Status: http.StatusForbidden, Code: 20003})
+	w.startOperator()
+	policy := w.inForce(selecting(v1alpha1.Selector{TaskQueues: []string{"Suport"}}))
+	w.Expect(w.conditionMessage(policy, v1alpha1.ConditionReady)).NotTo(gomega.ContainSubstring("Suport"))
+}
+
+// The sweeper writes its condition while the reconciler is asking Twilio: neither may lose what the other one has written.
+func TestAConditionThatIsWrittenDuringALookIsNotLost(t *testing.T) {
+	w, _, policy := startPolicies(t, limited(10))
+	var once sync.Once
+	w.twilio.Fail(twiliosim.Fault{Status: http.StatusInternalServerError, Match: func(r *http.Request, _ url.Values) bool {
+		if r.Method == http.MethodGet && r.URL.Path == "/v1/Workspaces" {
+			once.Do(func() {
+				before := w.get(policy)
+				after := before.DeepCopy()
+				meta.SetStatusCondition(&after.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionThrottled,
+					Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonLimitReached, Message: "Written by the sweeper"})
+				w.do(w.cluster.Status().Patch(w.t.Context(), after, client.MergeFrom(before)))
+			})
+		}
+		return false
+	}})
+	w.patch(policy, func(p *v1alpha1.InactivityPolicy) { p.Spec.Message = "Goodbye." })
+	w.eventuallyReady(policy)
+	w.Expect(w.conditionMessage(policy, v1alpha1.ConditionThrottled)).To(gomega.Equal("Written by the sweeper"))
 }

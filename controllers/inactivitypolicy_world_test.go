@@ -242,7 +242,7 @@ func (w policyWorld) looks() int {
 	count := 0
 	for _, request := range w.requestsSince(0) {
 		path, read := strings.CutPrefix(request, "GET /v1/Workspaces")
-		if read && !strings.Contains(path, "/Tasks") {
+		if read && !strings.Contains(path, "/Task") {
 			count++
 		}
 	}

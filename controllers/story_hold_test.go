@@ -128,6 +128,30 @@ func TestAHoldUntilATimeKeepsTheConversationUntilThenAndTheClockStartsThen(t *te
 	}
 }
 
+func TestAHoldUntilATimeMayBeBroughtForward(t *testing.T) {
+	for where, at := range places {
+		t.Run("on "+where, func(t *testing.T) {
+			t.Parallel()
+			w, _, policy := start(t, holdable)
+			started := w.acceptedConversation()
+			first := w.clock.Now().Add(10 * time.Hour).Truncate(time.Second)
+			w.do(at.set(w, started, first.Format(time.RFC3339)))
+			w.untouchedWhileHeld(policy, started)
+			second := w.clock.Now().Add(at.seenAfter + time.Minute).Truncate(time.Second)
+			w.do(at.set(w, started, second.Format(time.RFC3339)))
+			for w.clock.Now().Before(second) {
+				w.passSweeping(sweepEvery)
+			}
+			w.passUntil(second.Add(timeout - time.Second))
+			w.quiet()
+			w.eventuallySent(second, started)
+			w.pass(time.Second)
+			w.eventuallyFound(second, started, dueWithin(promised, timeout, notice))
+			w.eventuallyClosed(started)
+		})
+	}
+}
+
 func TestAHoldUntilATimeMayBePutOff(t *testing.T) {
 	t.Parallel()
 	w, _, policy := start(t, holdable)

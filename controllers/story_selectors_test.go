@@ -280,9 +280,10 @@ func TestAPolicyThatIsOutOfForceFromTheBeginningKeepsItsConversationsFromOthers(
 	for why, test := range map[string]struct {
 		spoil edit
 		ready string
+		told  string
 	}{
-		"unusable":  {unusable["spec.message"], "False/InvalidSpec"},
-		"suspended": {func(spec *v1alpha1.InactivityPolicySpec) { spec.Suspend = true }, "True/Suspended"},
+		"unusable":  {unusable["spec.message"], "False/InvalidSpec", "texts (priority 10 over 0, cannot be used as it is written)"},
+		"suspended": {func(spec *v1alpha1.InactivityPolicySpec) { spec.Suspend = true }, "True/Suspended", "texts (priority 10 over 0, suspended)"},
 	} {
 		t.Run(why, func(t *testing.T) {
 			t.Parallel()
@@ -291,6 +292,7 @@ func TestAPolicyThatIsOutOfForceFromTheBeginningKeepsItsConversationsFromOthers(
 			w.create(texts)
 			w.eventuallyCondition(texts, v1alpha1.ConditionReady, test.ready)
 			w.eventuallyOverlaps(rest)
+			w.Expect(w.conditionMessage(rest, v1alpha1.ConditionOverlapping)).To(containsAll("yields to " + w.namespace + "/" + test.told))
 			kept := w.accepted(twiliosim.Start{})
 			w.plainGoesOn(twiliosim.Start{Channel: "web"}, "rest")
 			w.neverTouched(kept)

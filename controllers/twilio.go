@@ -9,10 +9,11 @@ import (
 	"github.com/flexops-dev/inactivity-operator/internal/twilio"
 )
 
-// WorkspaceClient reads TaskRouter workspaces and sets their event callback.
+// WorkspaceClient reads TaskRouter workspaces with their task queues, and sets their event callback.
 type WorkspaceClient interface {
 	GetWorkspace(ctx context.Context, sid string) (twilio.Workspace, error)
 	ListWorkspaces(ctx context.Context, friendlyName string) ([]twilio.Workspace, error)
+	ListTaskQueues(ctx context.Context, workspaceSID string) ([]twilio.TaskQueue, error)
 	UpdateWorkspaceCallback(ctx context.Context, sid, url, filter string) (twilio.Workspace, error)
 }
 

@@ -73,7 +73,7 @@ func (c *Calendar) setTimeZone(name string) (err error) {
 		return fmt.Errorf(problem, name)
 	}
 	if c.location, err = time.LoadLocation(name); err != nil {
-		return fmt.Errorf(problem+": %w", name, err)
+		return fmt.Errorf(problem, name) // the time package says no more
 	}
 	return nil
 }
@@ -187,20 +187,6 @@ func (c *Calendar) Add(start time.Time, open time.Duration) time.Time {
 		open -= length
 	}
 	return limit
-}
-
-// Between returns for how long the contact centre is open in [from, to): 0 if to is not after from. It sees no further
-// than the 292 years after from that a time.Duration can count, and takes time in proportion to the days between.
-func (c *Calendar) Between(from, to time.Time) time.Duration {
-	length := max(to.Sub(from), 0)
-	if c == nil {
-		return length
-	}
-	var open time.Duration
-	for begin, end := range c.openings(from, from.Add(length)) {
-		open += end.Sub(begin)
-	}
-	return open
 }
 
 // openings yields the beginning and the end of each time in [from, to) that is open, in order. Times that adjoin are not

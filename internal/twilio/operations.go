@@ -28,6 +28,7 @@ func (o operation) write() bool { return o.repetition != read }
 var (
 	opGetWorkspace          = operation{"GetWorkspace", read, maxResourceBody}
 	opListWorkspaces        = operation{"ListWorkspaces", read, maxListBody}
+	opListTaskQueues        = operation{"ListTaskQueues", read, maxListBody}
 	opListTasks             = operation{"ListTasks", read, maxListBody}
 	opGetTask               = operation{"GetTask", read, maxResourceBody}
 	opListReservations      = operation{"ListReservations", read, maxListBody}

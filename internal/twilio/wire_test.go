@@ -63,6 +63,12 @@ func TestEachMethodSendsWhatTheAPIDocumentsAndReadsItsAnswer(t *testing.T) {
 			want:  []Workspace(nil),
 			sent:  received{Method: "GET", Path: "/v1/Workspaces", Query: url.Values{"PageSize": {"1000"}}},
 		},
+		"ListTaskQueues": {
+			reply: reply{body: pageJSON("task_queues", "", `{"sid":"WQ1","friendly_name":"Sales"}`)},
+			call:  func(ctx context.Context, c *Client) (any, error) { return c.ListTaskQueues(ctx, workspaceSID) },
+			want:  []TaskQueue{{SID: "WQ1", FriendlyName: "Sales"}},
+			sent:  received{Method: "GET", Path: "/v1/Workspaces/" + workspaceSID + "/TaskQueues", Query: url.Values{"PageSize": {"1000"}}},
+		},
 		"UpdateWorkspaceCallback": {
 			reply: reply{body: workspaceBody},
 			call: func(ctx context.Context, c *Client) (any, error) {

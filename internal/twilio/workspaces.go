@@ -58,6 +58,31 @@ func (c *Client) ListWorkspaces(ctx context.Context, friendlyName string) ([]Wor
 	})
 }
 
+// TaskQueue is a task queue of a workspace, as far as this project reads it
+// (https://www.twilio.com/docs/taskrouter/api/task-queue).
+type TaskQueue struct {
+	SID          string
+	FriendlyName string
+}
+
+// ListTaskQueues reads all task queues of a workspace.
+func (c *Client) ListTaskQueues(ctx context.Context, workspaceSID string) ([]TaskQueue, error) {
+	if err := checkSIDs(opListTaskQueues, workspaceArg(workspaceSID)); err != nil {
+		return nil, err
+	}
+	params := &taskrouter.ListTaskQueueParams{}
+	params.SetPageSize(workspacePageSize)
+	return listAll(ctx, c, opListTaskQueues, 0, func(x *exchange) ([]TaskQueue, *string, string, error) {
+		page, err := x.taskrouter().PageTaskQueue(workspaceSID, params, "", "")
+		if err != nil {
+			return nil, nil, "", err
+		}
+		return convert(page.TaskQueues, func(q *taskrouter.TaskrouterV1TaskQueue) TaskQueue {
+			return TaskQueue{SID: value(q.Sid), FriendlyName: value(q.FriendlyName)}
+		}), page.Meta.NextPageUrl, page.Meta.Key, nil
+	})
+}
+
 // UpdateWorkspaceCallback sets the callback URL and the events filter of a workspace. Both are always sent: "" clears
 // one. There is no compare-and-set for workspaces; the last writer wins.
 func (c *Client) UpdateWorkspaceCallback(ctx context.Context, sid, url, filter string) (Workspace, error) {

@@ -19,7 +19,10 @@ type account struct {
 }
 
 // named is a part of a workspace that tasks and events refer to.
-type named struct{ sid, name string }
+type named struct {
+	resource
+	name string
+}
 
 type workspace struct {
 	resource

@@ -34,6 +34,7 @@ var routes = func() []route {
 	all := []route{
 		on("/v1/Workspaces", verbs{"GET": (*Simulator).listWorkspaces}),
 		on("/v1/Workspaces/{WS}", verbs{"GET": (*Simulator).getWorkspace, "POST": (*Simulator).updateWorkspace}),
+		on("/v1/Workspaces/{WS}/TaskQueues", verbs{"GET": (*Simulator).listTaskQueues}),
 		on("/v1/Workspaces/{WS}/Tasks", verbs{"GET": (*Simulator).listTasks, "POST": (*Simulator).createTask}),
 		on("/v1/Workspaces/{WS}/Tasks/{WT}", verbs{"GET": (*Simulator).getTask, "POST": (*Simulator).updateTask,
 			"DELETE": (*Simulator).deleteTask}),

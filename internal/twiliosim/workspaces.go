@@ -44,7 +44,7 @@ func (s *Simulator) AddWorkspace(friendlyName string) (workspaceSID string) {
 
 // newWorkspace makes a workspace as Flex sets one up. The caller holds the state.
 func (s *Simulator) newWorkspace(friendlyName string) *workspace {
-	part := func(prefix, name string) named { return named{sid: s.newResource(prefix).sid, name: name} }
+	part := func(prefix, name string) named { return named{resource: s.newResource(prefix), name: name} }
 	w := &workspace{
 		resource:             s.newResource("WS"),
 		friendlyName:         friendlyName,
@@ -101,7 +101,7 @@ func (s *Simulator) addQueue(w *workspace, name string) named {
 	if existing, known := w.findQueue(name); known {
 		return existing
 	}
-	added := named{sid: s.newResource("WQ").sid, name: name}
+	added := named{resource: s.newResource("WQ"), name: name}
 	w.queues = append(w.queues, added)
 	return added
 }
@@ -161,6 +161,49 @@ func (s *Simulator) listWorkspaces(r *request) (*reply, *apiError) {
 	}
 	return paginate(r, listing{key: "workspaces", maxSize: 1000}, items,
 		func(w *workspace) any { return s.workspaceJSON(r, w) })
+}
+
+// taskQueueJSON is a task queue on the wire.
+type taskQueueJSON struct {
+	AccountSID              string            `json:"account_sid"`
+	AssignmentActivityName  *string           `json:"assignment_activity_name"`
+	AssignmentActivitySID   *string           `json:"assignment_activity_sid"`
+	DateCreated             string            `json:"date_created"`
+	DateUpdated             string            `json:"date_updated"`
+	FriendlyName            string            `json:"friendly_name"`
+	MaxReservedWorkers      int               `json:"max_reserved_workers"`
+	ReservationActivityName *string           `json:"reservation_activity_name"`
+	ReservationActivitySID  *string           `json:"reservation_activity_sid"`
+	SID                     string            `json:"sid"`
+	TargetWorkers           string            `json:"target_workers"`
+	TaskOrder               string            `json:"task_order"`
+	URL                     string            `json:"url"`
+	WorkspaceSID            string            `json:"workspace_sid"`
+	Links                   map[string]string `json:"links"`
+}
+
+func (s *Simulator) listTaskQueues(r *request) (*reply, *apiError) {
+	w, refusal := s.workspace(r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	var items []named
+	for _, queue := range w.queues {
+		if name := r.query.Get("FriendlyName"); name == "" || queue.name == name {
+			items = append(items, queue)
+		}
+	}
+	return paginate(r, listing{key: "task_queues", maxSize: 1000}, items, func(queue named) any {
+		workspace := r.url("/v1/Workspaces/" + w.sid)
+		self := workspace + "/TaskQueues/" + queue.sid
+		return taskQueueJSON{
+			AccountSID: s.accountSID, DateCreated: wireTime(w.created), DateUpdated: wireTime(w.created),
+			FriendlyName: queue.name, MaxReservedWorkers: 1, SID: queue.sid, TargetWorkers: "1==1", TaskOrder: "FIFO",
+			URL: self, WorkspaceSID: w.sid,
+			Links: map[string]string{"workspace": workspace, "statistics": self + "/Statistics",
+				"real_time_statistics": self + "/RealTimeStatistics", "cumulative_statistics": self + "/CumulativeStatistics"},
+		}
+	})
 }
 
 func (s *Simulator) getWorkspace(r *request) (*reply, *apiError) {
