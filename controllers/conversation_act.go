@@ -68,8 +68,6 @@ func (p *pass) do(ctx context.Context, decision inactivity.Decision) error {
 		err = p.finish(ctx, decision)
 	case inactivity.ActCloseConversation:
 		err = p.closeConversation(ctx)
-	case inactivity.ActLook, inactivity.ActNone:
-		fallthrough
 	default:
 		err = fmt.Errorf("%q is no act", decision.Act)
 	}
@@ -157,9 +155,9 @@ func told(decision inactivity.Decision) string {
 		return "tasks ended"
 	case inactivity.ActCloseConversation:
 		return "closed"
-	case inactivity.ActLook, inactivity.ActNone:
+	default:
+		return string(decision.Act)
 	}
-	return string(decision.Act)
 }
 
 // arm gives the conversation the webhook, if it lacks it, and the timer.

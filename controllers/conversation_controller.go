@@ -212,11 +212,11 @@ func (r *ConversationReconciler) begin(ctx context.Context, key ConversationKey)
 	if !shared.anyInForce() {
 		return nil, nil
 	}
-	client, err := r.reader(shared)
+	twilioClient, err := r.reader(shared)
 	if err != nil {
 		return nil, err
 	}
-	return &pass{reconciler: r, key: key, shared: shared, client: client}, nil
+	return &pass{reconciler: r, key: key, shared: shared, client: twilioClient}, nil
 }
 
 // clientFor is a client with the policy's credentials, as they were last read. They must be those of the account that
@@ -231,11 +231,11 @@ func (r *ConversationReconciler) clientFor(policy *v1alpha1.InactivityPolicy) (T
 	case known.AccountSID() != policy.Status.Workspace.AccountSID:
 		return nil, fmt.Errorf("secret %s of policy %s/%s is of another account than its workspace", name, policy.Namespace, policy.Name)
 	}
-	client, err := r.Twilio(known.Twilio)
+	twilioClient, err := r.Twilio(known.Twilio)
 	if err != nil {
 		return nil, fmt.Errorf("making a Twilio client for policy %s/%s: %w", policy.Namespace, policy.Name, err)
 	}
-	return client, nil
+	return twilioClient, nil
 }
 
 // plan says when the conversation is looked at again. The leader asks for every next look, a little later than Twilio's

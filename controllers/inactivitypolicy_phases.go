@@ -121,11 +121,11 @@ func (r *InactivityPolicyReconciler) resolveCredentials(ctx context.Context, sco
 		return &problem{class: transient, reason: v1alpha1.ReasonProgressing, cause: err,
 			message: fmt.Sprintf("Secret %s could not be read; it is tried again", name)}
 	}
-	client, err := r.Twilio(found.Twilio)
+	twilioClient, err := r.Twilio(found.Twilio)
 	if err != nil {
 		return &problem{class: waiting, reason: v1alpha1.ReasonSecretInvalid, message: sentence(err), cause: err}
 	}
-	scope.client, scope.accountSID = client, found.AccountSID()
+	scope.client, scope.accountSID = twilioClient, found.AccountSID()
 	return nil
 }
 

@@ -463,15 +463,15 @@ func TestATaskQueueThatTheWorkspaceDoesNotHaveIsNamedWithThoseThatItHas(t *testi
 	w := newPolicyWorld(t)
 	sales := w.twilio.AddTaskQueue("Sales")
 	w.startOperator()
-	policy := w.inForce(selecting(v1alpha1.Selector{TaskQueues: []string{"Suport", "Everyone", sales}}))
-	hint := []string{`"Suport"`, w.twilio.WorkspaceSID(), `"Everyone", "Sales"`}
+	policy := w.inForce(selecting(v1alpha1.Selector{TaskQueues: []string{"Returns", "Everyone", sales}}))
+	hint := []string{`"Returns"`, w.twilio.WorkspaceSID(), `"Everyone", "Sales"`}
 	w.Expect(w.conditionMessage(policy, v1alpha1.ConditionReady)).To(containsAll(append(hint, "In force")...))
 	w.Expect(w.eventuallyEvent(policy, corev1.EventTypeWarning, "TaskQueueNotFound").Note).To(containsAll(hint...))
 
 	// The queue may as well be made in Twilio.
-	w.twilio.AddTaskQueue("Suport")
+	w.twilio.AddTaskQueue("Returns")
 	w.look(policy)
-	w.Expect(w.conditionMessage(policy, v1alpha1.ConditionReady)).NotTo(gomega.ContainSubstring("Suport"))
+	w.Expect(w.conditionMessage(policy, v1alpha1.ConditionReady)).NotTo(gomega.ContainSubstring("Returns"))
 	w.Expect(w.events(policy, "TaskQueueNotFound")).To(gomega.HaveLen(1))
 }
 
@@ -479,8 +479,8 @@ func TestCredentialsThatMayNotListTaskQueuesAreNoObstacle(t *testing.T) {
 	w := newPolicyWorld(t)
 	w.twilio.Fail(twiliosim.Fault{Path: "/TaskQueues$", Status: http.StatusForbidden, Code: 20003})
 	w.startOperator()
-	policy := w.inForce(selecting(v1alpha1.Selector{TaskQueues: []string{"Suport"}}))
-	w.Expect(w.conditionMessage(policy, v1alpha1.ConditionReady)).NotTo(gomega.ContainSubstring("Suport"))
+	policy := w.inForce(selecting(v1alpha1.Selector{TaskQueues: []string{"Returns"}}))
+	w.Expect(w.conditionMessage(policy, v1alpha1.ConditionReady)).NotTo(gomega.ContainSubstring("Returns"))
 }
 
 // The sweeper writes its condition while the reconciler is asking Twilio: neither may lose what the other one has written.

@@ -128,9 +128,9 @@ func (w workspacePolicies) name(index int) types.NamespacedName {
 func (r *ConversationReconciler) reader(shared workspacePolicies) (TwilioClient, error) {
 	var failures []error
 	for _, object := range shared.objects {
-		client, err := r.clientFor(object)
+		twilioClient, err := r.clientFor(object)
 		if err == nil {
-			return client, nil
+			return twilioClient, nil
 		}
 		failures = append(failures, err)
 	}

@@ -128,45 +128,29 @@ func TestAHoldUntilATimeKeepsTheConversationUntilThenAndTheClockStartsThen(t *te
 	}
 }
 
-func TestAHoldUntilATimeMayBeBroughtForward(t *testing.T) {
-	for where, at := range places {
-		t.Run("on "+where, func(t *testing.T) {
-			t.Parallel()
-			w, _, policy := start(t, holdable)
-			started := w.acceptedConversation()
-			first := w.clock.Now().Add(10 * time.Hour).Truncate(time.Second)
-			w.do(at.set(w, started, first.Format(time.RFC3339)))
-			w.untouchedWhileHeld(policy, started)
-			second := w.clock.Now().Add(at.seenAfter + time.Minute).Truncate(time.Second)
-			w.do(at.set(w, started, second.Format(time.RFC3339)))
-			for w.clock.Now().Before(second) {
-				w.passSweeping(sweepEvery)
-			}
-			w.passUntil(second.Add(timeout - time.Second))
-			w.quiet()
-			w.eventuallySent(second, started)
-			w.pass(time.Second)
-			w.eventuallyFound(second, started, dueWithin(promised, timeout, notice))
-			w.eventuallyClosed(started)
-		})
+func TestAHoldUntilATimeMayBePutOffOrBroughtForward(t *testing.T) {
+	for change, length := range map[string]time.Duration{"put off": time.Hour, "brought forward": 10 * time.Hour} {
+		for where, at := range places {
+			t.Run(change+" on "+where, func(t *testing.T) {
+				t.Parallel()
+				w, _, policy := start(t, holdable)
+				started := w.acceptedConversation()
+				w.do(at.set(w, started, w.clock.Now().Add(length).Format(time.RFC3339)))
+				w.untouchedWhileHeld(policy, started)
+				until := w.clock.Now().Add(time.Hour).Truncate(time.Second)
+				w.do(at.set(w, started, until.Format(time.RFC3339)))
+				for w.clock.Now().Before(until) {
+					w.passSweeping(sweepEvery)
+				}
+				w.passUntil(until.Add(timeout - time.Second))
+				w.quiet()
+				w.eventuallySent(until, started)
+				w.pass(time.Second)
+				w.eventuallyFound(until, started, dueWithin(promised, timeout, notice))
+				w.eventuallyClosed(started)
+			})
+		}
 	}
-}
-
-func TestAHoldUntilATimeMayBePutOff(t *testing.T) {
-	t.Parallel()
-	w, _, policy := start(t, holdable)
-	started := w.acceptedConversation()
-	first := w.clock.Now().Add(time.Hour).Truncate(time.Second)
-	w.do(w.twilio.SetTaskAttribute(started.TaskSID, holdAttribute, first.Format(time.RFC3339)))
-	w.untouchedWhileHeld(policy, started)
-	second := first.Add(time.Hour)
-	w.do(w.twilio.SetTaskAttribute(started.TaskSID, holdAttribute, second.Format(time.RFC3339)))
-	w.passUntil(second.Add(timeout - time.Second))
-	w.quiet()
-	w.eventuallySent(second, started)
-	w.pass(time.Second)
-	w.eventuallyFound(second, started, dueWithin(promised, timeout, notice))
-	w.eventuallyClosed(started)
 }
 
 func TestAValueThatHoldsNothingChangesNothing(t *testing.T) {

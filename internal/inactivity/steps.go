@@ -10,9 +10,9 @@ import (
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
 )
 
-// replyWindow is how long after the customer's last message WhatsApp and Messenger deliver texts that are no templates
+// replyWindowLength is how long after the customer's last message WhatsApp and Messenger deliver texts that are no templates
 // (https://www.twilio.com/docs/whatsapp/key-concepts, error 63016).
-const replyWindow = 24 * time.Hour
+const replyWindowLength = 24 * time.Hour
 
 // isWindowed reports whether the conversation is on a channel with a reply window.
 func isWindowed(tasks []Task) bool {
@@ -188,7 +188,7 @@ func (s situation) insideWindow() bool {
 	if s.policy.Window == nil || !isWindowed(s.snapshot.Tasks) {
 		return true
 	}
-	return s.silence.inbound != nil && s.snapshot.Now.Before(s.silence.inbound.At.Add(replyWindow))
+	return s.silence.inbound != nil && s.snapshot.Now.Before(s.silence.inbound.At.Add(replyWindowLength))
 }
 
 // message renders the text of a step. remaining is the time that is left after it.
