@@ -82,6 +82,11 @@ type ConversationReconciler struct {
 	// Drained is closed when no more events will arrive. Until then the controller goes on, also on shutdown, so that no
 	// event is accepted and then dropped.
 	Drained <-chan struct{}
+	// Random spreads the waits between attempts.
+	Random Random
+	// WithoutQueueMetrics leaves out the metrics of the work queue. They are updated twice a second, which a simulation of
+	// days has no time for.
+	WithoutQueueMetrics bool
 
 	queue        atomic.Pointer[priorityqueue.PriorityQueue[ConversationKey]]
 	acceptances  acceptances
@@ -101,8 +106,10 @@ func (r *ConversationReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		NeedLeaderElection:      new(false),
 		MaxConcurrentReconciles: r.MaxConcurrent,
 		UsePriorityQueue:        new(true),
-		RateLimiter: jittered[ConversationKey]{
-			workqueue.NewTypedItemExponentialFailureRateLimiter[ConversationKey](time.Second, maxBackOff)},
+		RateLimiter:             backOff[ConversationKey](r.Random, maxBackOff),
+	}
+	if r.WithoutQueueMetrics {
+		options.NewQueue = queueWithoutMetrics[ConversationKey]
 	}
 	options.DefaultFromConfig(mgr.GetControllerOptions())
 	options.Logger = mgr.GetLogger()
@@ -285,7 +292,7 @@ func (r *ConversationReconciler) afterError(ctx context.Context, pass *pass, err
 	}
 	if told {
 		log.FromContext(ctx).Info("Waiting as long as Twilio has asked", "wait", wait.String(), "reason", err.Error())
-		return reconcile.Result{RequeueAfter: withJitter(wait)}, nil
+		return reconcile.Result{RequeueAfter: r.Random.lengthened(wait)}, nil
 	}
 	return reconcile.Result{}, fmt.Errorf("conversation %s: %w", pass.key.ConversationSID, err)
 }

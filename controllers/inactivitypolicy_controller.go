@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -35,8 +34,13 @@ import (
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// conflictRetry is when a policy is looked at again that somebody else has written meanwhile. By then the cache has it.
-const conflictRetry = time.Second
+const (
+	// conflictRetry is when a policy is looked at again that somebody else has written meanwhile. By then the cache has it.
+	conflictRetry = time.Second
+
+	// maxPolicyBackOff is how long a policy that keeps failing waits at most.
+	maxPolicyBackOff = 5 * time.Minute
+)
 
 // InactivityPolicyReconciler makes the callback settings of a TaskRouter workspace what its policies ask for, and says
 // in each policy's status whether the policy is in force. It runs on the leader.
@@ -61,6 +65,10 @@ type InactivityPolicyReconciler struct {
 	SyncInterval time.Duration
 	// SecretChanged announces Secrets that have appeared or changed.
 	SecretChanged <-chan event.GenericEvent
+	// Random spreads the waits between attempts and looks.
+	Random Random
+	// WithoutQueueMetrics is as that of [ConversationReconciler].
+	WithoutQueueMetrics bool
 }
 
 // SetupWithManager adds the controller to the manager.
@@ -69,14 +77,17 @@ func (r *InactivityPolicyReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		r.Clock == nil || r.SecretChanged == nil || r.SyncInterval <= 0 {
 		return errors.New("setting up the policy controller: a dependency is missing")
 	}
+	options := controller.Options{RateLimiter: backOff[reconcile.Request](r.Random, maxPolicyBackOff)}
+	if r.WithoutQueueMetrics {
+		options.NewQueue = queueWithoutMetrics[reconcile.Request]
+	}
 	asked := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		return e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationReconcileAt] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationReconcileAt]
 	}}
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("inactivitypolicy").
 		For(&v1alpha1.InactivityPolicy{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, asked))).
-		WithOptions(controller.Options{RateLimiter: jittered[reconcile.Request]{
-			workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute)}}).
+		WithOptions(options).
 		Watches(&v1alpha1.InactivityPolicy{}, handler.EnqueueRequestsFromMapFunc(r.othersOfWorkspace), builder.WithPredicates(comesOrGoes)).
 		WatchesRawSource(source.Channel(r.SecretChanged, handler.EnqueueRequestsFromMapFunc(r.policiesOfSecret))).
 		Complete(r)

@@ -57,7 +57,7 @@ func (r *InactivityPolicyReconciler) retryDelete(ctx context.Context, policy *v1
 	if asked, told := twilio.RetryAfter(cause); told {
 		wait = min(asked, deletionPatience)
 	}
-	return ctrl.Result{RequeueAfter: withJitter(wait)}, nil
+	return ctrl.Result{RequeueAfter: r.Random.lengthened(wait)}, nil
 }
 
 // takenOver returns the record of the workspace whose callback the policy has taken over, nil when it has taken none. A

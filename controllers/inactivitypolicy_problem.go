@@ -64,17 +64,17 @@ func twilioProblem(policy *v1alpha1.InactivityPolicy, doing string, err error) *
 // next says when the policy is looked at again.
 func (r *InactivityPolicyReconciler) next(problem *problem) (ctrl.Result, error) {
 	if problem == nil {
-		return ctrl.Result{RequeueAfter: withJitter(r.SyncInterval)}, nil
+		return ctrl.Result{RequeueAfter: r.Random.lengthened(r.SyncInterval)}, nil
 	}
 	switch problem.class {
 	case waiting:
-		return ctrl.Result{RequeueAfter: withJitter(secretRetry)}, nil
+		return ctrl.Result{RequeueAfter: r.Random.lengthened(secretRetry)}, nil
 	case terminal:
-		return ctrl.Result{RequeueAfter: withJitter(r.SyncInterval)}, nil
+		return ctrl.Result{RequeueAfter: r.Random.lengthened(r.SyncInterval)}, nil
 	case transient:
 	}
 	if wait, told := twilio.RetryAfter(problem.cause); told {
-		return ctrl.Result{RequeueAfter: withJitter(wait)}, nil
+		return ctrl.Result{RequeueAfter: r.Random.lengthened(wait)}, nil
 	}
 	return ctrl.Result{}, fmt.Errorf("%s: %w", problem.message, problem.cause)
 }

@@ -5,23 +5,42 @@ import (
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 )
 
 // jitterShare is how much longer than asked a wait may be, as a share of it, so that what failed together is not
 // retried together.
 const jitterShare = 0.1
 
-// withJitter lengthens a wait by a random share of it.
-func withJitter(wait time.Duration) time.Duration {
-	return wait + time.Duration(rand.Float64()*jitterShare*float64(wait)) //nolint:gosec // spreads retries; nobody gains by guessing it
+// Random gives numbers in [0, 1) to spread waits by. Nil: those of math/rand. It must be safe for concurrent use.
+type Random func() float64
+
+// lengthened is a wait lengthened by a random share of it.
+func (r Random) lengthened(wait time.Duration) time.Duration {
+	share := rand.Float64
+	if r != nil {
+		share = r
+	}
+	return wait + time.Duration(share()*jitterShare*float64(wait))
 }
 
 // jittered spreads the waits of a rate limiter.
 type jittered[request comparable] struct {
 	workqueue.TypedRateLimiter[request]
+	random Random
 }
 
 // When returns how long the item has to wait.
 func (j jittered[request]) When(item request) time.Duration {
-	return withJitter(j.TypedRateLimiter.When(item))
+	return j.random.lengthened(j.TypedRateLimiter.When(item))
+}
+
+// backOff is the rate limiter of a work queue: from a second, doubling up to longest.
+func backOff[request comparable](random Random, longest time.Duration) workqueue.TypedRateLimiter[request] {
+	return jittered[request]{workqueue.NewTypedItemExponentialFailureRateLimiter[request](time.Second, longest), random}
+}
+
+// queueWithoutMetrics makes the queue that controllers have anyway, but without metrics.
+func queueWithoutMetrics[request comparable](_ string, limiter workqueue.TypedRateLimiter[request]) workqueue.TypedRateLimitingInterface[request] {
+	return priorityqueue.New("", func(options *priorityqueue.Opts[request]) { options.RateLimiter = limiter })
 }

@@ -55,6 +55,10 @@ type Config struct {
 	// Clock is the replica's clock. It times sweeps, refreshes and the drain; Twilio's own clock decides about
 	// conversations.
 	Clock clock.WithTicker
+	// Random spreads waits, and WithoutQueueMetrics leaves out the work queues' metrics: for simulations, which must be
+	// repeatable and quick. Nil and false: as in production.
+	Random              func() float64
+	WithoutQueueMetrics bool
 }
 
 // AddToManager adds all parts to the manager and returns the readiness check.
@@ -67,6 +71,7 @@ func AddToManager(ctx context.Context, mgr ctrl.Manager, config Config) (healthz
 		Transport: config.TwilioTransport,
 		UserAgent: config.UserAgent,
 		Observer:  config.Metrics.TwilioRequest,
+		Random:    config.Random,
 	})
 	if err != nil {
 		return nil, err
@@ -92,6 +97,9 @@ func AddToManager(ctx context.Context, mgr ctrl.Manager, config Config) (healthz
 		Slack:         lookSlack,
 		MaxConcurrent: config.MaxConcurrent,
 		Drained:       drained,
+
+		Random:              config.Random,
+		WithoutQueueMetrics: config.WithoutQueueMetrics,
 	}
 	if err := conversations.SetupWithManager(mgr); err != nil {
 		return nil, err
@@ -116,6 +124,9 @@ func AddToManager(ctx context.Context, mgr ctrl.Manager, config Config) (healthz
 		Clock:         config.Clock,
 		SyncInterval:  config.SyncInterval,
 		SecretChanged: secrets.Changes(),
+
+		Random:              config.Random,
+		WithoutQueueMetrics: config.WithoutQueueMetrics,
 	}
 	if err := policies.SetupWithManager(mgr); err != nil {
 		return nil, err

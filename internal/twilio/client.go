@@ -31,6 +31,7 @@ type Client struct {
 	observe      func(operation string, status int, elapsed time.Duration)
 	timeout      time.Duration
 	clock        Clock
+	random       func() float64
 	account      *account
 }
 
@@ -46,6 +47,7 @@ func newClient(p *Pool, acct *account, creds Credentials) *Client {
 		observe:      p.opts.Observer,
 		timeout:      p.opts.RequestTimeout,
 		clock:        p.opts.Clock,
+		random:       p.opts.Random,
 		account:      acct,
 	}
 }

@@ -3,13 +3,14 @@ package twilio
 import (
 	"container/list"
 	"crypto/hmac"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -42,6 +43,8 @@ type Options struct {
 	RequestTimeout time.Duration
 	// Clock is the time to live in. Nil means the clock on the wall.
 	Clock Clock
+	// Random gives numbers in [0, 1) to spread waits by. It must be safe for concurrent use. Nil means those of math/rand.
+	Random func() float64
 }
 
 // withDefaults fills what is unset and refuses what cannot be meant.
@@ -72,6 +75,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Clock == nil {
 		o.Clock = realClock{}
+	}
+	if o.Random == nil {
+		o.Random = rand.Float64
 	}
 	if o.UserAgent == "" {
 		o.UserAgent = DefaultUserAgent
@@ -125,7 +131,7 @@ func NewPool(opts Options) (*Pool, error) {
 		return nil, err
 	}
 	key := make([]byte, sha256.Size)
-	_, _ = rand.Read(key) // never fails, by its documentation
+	_, _ = cryptorand.Read(key) // never fails, by its documentation
 	return &Pool{
 		opts:     opts,
 		base:     base,

@@ -2,7 +2,6 @@ package twilio
 
 import (
 	"errors"
-	"math/rand/v2"
 	"time"
 )
 
@@ -11,7 +10,7 @@ func (x *exchange) again(e *Error) (wait time.Duration, ok bool) {
 	if x.ctx.Err() != nil || x.attempts >= maxAttempts || e.RetryAfter > maxRetryWait || !x.repeatable(e) {
 		return 0, false
 	}
-	return max(backoff(x.attempts), e.RetryAfter), true
+	return max(backoff(x.attempts, x.client.random()), e.RetryAfter), true
 }
 
 // repeatable is the rule of the table in operations.go.
@@ -28,9 +27,9 @@ func (x *exchange) repeatable(e *Error) bool {
 	}
 }
 
-// backoff is the wait after the given number of attempts: doubling, capped, and drawn from the upper half of its range
-// so that callers that failed together do not come back together.
-func backoff(attempts int) time.Duration {
+// backoff is the wait after the given number of attempts: doubling, capped, and drawn, by a number in [0, 1), from the
+// upper half of its range so that callers that failed together do not come back together.
+func backoff(attempts int, drawn float64) time.Duration {
 	full := min(backoffBase<<(attempts-1), backoffCap)
-	return full/2 + rand.N(full/2+1) //nolint:gosec // spreading load needs no unpredictable numbers
+	return full/2 + time.Duration(drawn*float64(full/2))
 }

@@ -280,10 +280,10 @@ func TestWaitsDoubleWithJitterAndKeepRetryAfter(t *testing.T) {
 func TestTheBackoffIsCappedAndSpread(t *testing.T) {
 	t.Parallel()
 	distinct := map[time.Duration]bool{}
-	for range 100 {
-		d := backoff(10)
+	for i := range 100 {
+		d := backoff(10, float64(i)/100)
 		if d < backoffCap/2 || d > backoffCap {
-			t.Fatalf("backoff(10) = %s, want between %s and %s", d, backoffCap/2, backoffCap)
+			t.Fatalf("backoff(10, …) = %s, want between %s and %s", d, backoffCap/2, backoffCap)
 		}
 		distinct[d] = true
 	}
