@@ -2,8 +2,10 @@ package twiliosim
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +14,7 @@ var isContentSID = regexp.MustCompile(`^HX[0-9a-fA-F]{32}$`)
 
 // checkContent refuses a content template that is none, and variables that no template can take. Whether there is such
 // a template is not checked: the simulator has no Content API.
-func checkContent(r *request) *apiError {
+func (s *Simulator) checkContent(r *request) *apiError {
 	sid, variables := r.get("ContentSid"), r.get("ContentVariables")
 	switch {
 	case sid == "" && variables == "":
@@ -31,12 +33,12 @@ func checkContent(r *request) *apiError {
 	if json.Unmarshal([]byte(variables), &values) != nil || values == nil {
 		return bad("they are not a JSON object")
 	}
-	for _, value := range values {
-		text, isText := value.(string)
+	for _, name := range slices.Sorted(maps.Keys(values)) { // of several that are bad, the same one is named every time
+		text, isText := values[name].(string)
 		switch {
 		case !isText:
 			return bad("a value is not a string")
-		case unusableVariablesAreRefused && unusable(text):
+		case !s.opts.Dialect.UnusableVariablesAreAccepted && unusable(text):
 			return bad("a value is empty, or has a line break, a tab or more than four spaces in a row")
 		}
 	}

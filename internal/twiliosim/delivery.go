@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"k8s.io/utils/clock"
 )
 
 const (
@@ -21,6 +23,10 @@ const (
 	// firstRetryDelay is the pause before the first retry; it doubles with each. Twilio documents the number of retries
 	// and the total time, not the pauses.
 	firstRetryDelay = 250 * time.Millisecond
+	// patience is how long a callback waits for the one before it when Dialect.Deliveries makes the order: enough for every
+	// endpoint that answers at all, so that a run can be repeated exactly, and little to those behind one that hangs. Like
+	// the other limits of an exchange it is real time.
+	patience = 200 * time.Millisecond
 	// maxCallbackAnswer bounds what is read of an endpoint's answer.
 	maxCallbackAnswer = 64 << 10
 )
@@ -32,16 +38,19 @@ var (
 
 // delivery is a callback on its way.
 type delivery struct {
-	key     string // callbacks with one key are first tried in order
-	event   string
-	url     string // without fragment
-	method  string
-	form    url.Values
-	token   string // idempotency token, the same in every attempt
-	limits  overrides
-	attempt int
-	first   time.Time // of the first attempt, by the simulator's clock
-	due     time.Time // of this attempt
+	key    string // callbacks with one key are first tried in order
+	event  string
+	url    string // without fragment
+	method string
+	form   url.Values
+	token  string // idempotency token, the same in every attempt
+	limits overrides
+	// sequence is the callback's place among those of its moment. Retries keep it: their order, and the SIDs made after
+	// them, must not depend on which of several exchanges ends first.
+	sequence int64
+	attempt  int
+	first    time.Time // of the first attempt, by the simulator's clock
+	due      time.Time // of this attempt
 }
 
 func newCallbackClient() *http.Client {
@@ -51,7 +60,7 @@ func newCallbackClient() *http.Client {
 	}
 }
 
-// send puts a callback on its way. The caller holds the state.
+// send puts a callback on its way: once, or as the dialect says. The caller holds the state.
 func (s *Simulator) send(d *delivery) {
 	if s.closed {
 		return
@@ -59,8 +68,28 @@ func (s *Simulator) send(d *delivery) {
 	s.sequence++
 	d.url, _, _ = strings.Cut(d.url, "#")
 	d.token = digest(fmt.Sprint(s.accountSID, "delivery", s.sequence))
+	d.sequence = s.sequence
 	d.first, d.due = s.now, s.now
-	s.dispatch(d)
+	if s.opts.Dialect.Deliveries == nil {
+		s.dispatch(d)
+		return
+	}
+	s.callbacks++
+	delays := s.opts.Dialect.Deliveries(s.callbacks, d.event)
+	if len(delays) == 0 {
+		s.logf("callback %d %s lost", s.callbacks, d.event)
+	}
+	for i, delay := range delays {
+		repeated := *d
+		repeated.key = fmt.Sprint(d.token, i) // in no order with others
+		if delay <= 0 {
+			s.dispatch(&repeated)
+			continue
+		}
+		repeated.first = s.now.Add(delay)
+		repeated.due = repeated.first
+		s.schedule(repeated.due, repeated.sequence, func() { s.dispatch(&repeated) })
+	}
 }
 
 // dispatch queues an attempt behind those with the same key. The caller holds the state.
@@ -73,12 +102,22 @@ func (s *Simulator) dispatch(d *delivery) {
 	waiting, busy := s.outbox[d.key]
 	s.outbox[d.key] = append(waiting, d)
 	if !busy {
-		s.wg.Go(func() { s.drain(d.key) })
+		before, started := s.started, make(chan struct{})
+		s.started = started
+		s.wg.Go(func() { s.drain(d.key, before, sync.OnceFunc(func() { close(started) })) })
 	}
 }
 
-// drain delivers what is queued under a key, one after the other.
-func (s *Simulator) drain(key string) {
+// drain delivers what is queued under a key, one after the other. Keys start in the order in which they were queued:
+// each when before is done, and it calls next for the following one. They run side by side, so how they end is up to the
+// endpoints; those of Dialect.Deliveries follow one upon the other's end.
+func (s *Simulator) drain(key string, before <-chan struct{}, next func()) {
+	<-before
+	defer next()
+	started := next
+	if s.opts.Dialect.Deliveries != nil {
+		started = func() { time.AfterFunc(patience, next) }
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.outbox[key]) > 0 {
@@ -86,18 +125,29 @@ func (s *Simulator) drain(key string) {
 		s.outbox[key] = s.outbox[key][1:]
 		token := s.authToken
 		s.mu.Unlock()
-		status, err := s.attempt(d, token)
+		began := s.clock.Now()
+		status, err := s.attempt(d, token, started)
+		took := s.exchangeTime(began)
 		s.mu.Lock()
 		s.settle()
-		s.delivered(d, status, err)
+		s.delivered(d, took, status, err)
 		s.inFlight--
 		s.idle.Broadcast()
 	}
 	delete(s.outbox, key)
 }
 
+// exchangeTime is how long ago an exchange began. On a fake clock it takes no time, also when that is stepped meanwhile:
+// it has not waited for the step.
+func (s *Simulator) exchangeTime(began time.Time) time.Duration {
+	if _, passes := s.clock.(clock.RealClock); passes {
+		return s.clock.Since(began)
+	}
+	return 0
+}
+
 // delivered journals an attempt and schedules the next one when the overrides ask for it. The caller holds the state.
-func (s *Simulator) delivered(d *delivery, status int, err error) {
+func (s *Simulator) delivered(d *delivery, took time.Duration, status int, err error) {
 	entry := Entry{
 		Kind: KindCallback, Method: d.method, URL: d.url, Form: d.form, Event: d.event, Status: status, Attempt: d.attempt,
 	}
@@ -110,11 +160,11 @@ func (s *Simulator) delivered(d *delivery, status int, err error) {
 		return
 	}
 	next := *d
-	next.due = d.due.Add(firstRetryDelay << (d.attempt - 1))
+	next.due = d.due.Add(took + firstRetryDelay<<(d.attempt-1))
 	if next.due.Sub(d.first) > d.limits.total {
 		return
 	}
-	s.at(next.due, func() { s.dispatch(&next) })
+	s.schedule(next.due, next.sequence, func() { s.dispatch(&next) })
 }
 
 // classify names a failure as the retry policy does; "" is success.
@@ -135,8 +185,8 @@ func classify(status int, err error) string {
 	return ""
 }
 
-// attempt makes one HTTP exchange, signed with the token.
-func (s *Simulator) attempt(d *delivery, token string) (status int, err error) {
+// attempt makes one HTTP exchange, signed with the token, and calls started right before it.
+func (s *Simulator) attempt(d *delivery, token string, started func()) (status int, err error) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
 	stop := watch(&ctx, cancel, d.limits)
@@ -161,6 +211,7 @@ func (s *Simulator) attempt(d *delivery, token string) (status int, err error) {
 	req.Header.Set("User-Agent", "TwilioProxy/1.1")
 	req.Header.Set("X-Twilio-Signature", Signature(token, address, signed))
 	req.Header.Set("I-Twilio-Idempotency-Token", d.token)
+	started()
 	resp, err := s.client.Do(req)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {

@@ -7,6 +7,7 @@
 // The three products have one base URL, since their paths do not collide:
 //
 //	/v1/Workspaces[/{WS}]                                           GET, POST (update)
+//	/v1/Workspaces/{WS}/TaskQueues                                  GET (list)
 //	/v1/Workspaces/{WS}/Tasks[/{WT}]                                GET, POST, DELETE
 //	/v1/Workspaces/{WS}/Tasks/{WT}/Reservations[/{WR}]              GET, POST (update)
 //	/v1/Conversations[/{CH}]                                        GET, POST, DELETE
@@ -24,7 +25,8 @@
 // to a host that starts with conversations. that of Conversations, any other the union of both (their common fields
 // are equal). Requests authenticate with the account's SID and token or with an API key. Parameters that a resource
 // does not know are ignored, as by Twilio, and stand in the journal. Where Twilio's documentation is silent, the
-// choices are in assumptions.go; the HTTP status 400 of Conversations' and Flex's own error codes is one more.
+// choices are those of Dialect, each of which can be turned around in Options; the HTTP status 400 of Conversations' and
+// Flex's own error codes is one more.
 //
 // What Twilio checks and the simulator does not: rate limits, capacity, reservation time-outs (a reservation stays
 // open until somebody takes it), roles, whether a content template exists. Delivery is not played beyond its outcome: a
@@ -35,7 +37,8 @@
 // TaskRouter events go to the workspace's EventCallbackUrl when its EventsFilter names them, with the retries that the
 // URL's connection overrides ask for; scoped webhooks get what their filters name, once. Changes made by REST fire
 // webhooks only with X-Twilio-Webhook-Enabled: true; timers and people always do. All are signed with the auth token.
-// Callbacks about one task or one conversation are first tried in order.
+// Callbacks about one task or one conversation are first tried in order. Dialect.Deliveries loses, repeats and delays
+// them instead.
 //
 // # Control API
 //
@@ -69,5 +72,10 @@
 //
 // Everything is dated and timed by Options.Clock. With a fake clock, whatever is due fires, in order and each at its
 // own moment, as soon as the clock was stepped or at the latest when anybody looks; WaitIdle also waits for the
-// callbacks that this caused.
+// callbacks that this caused. On the real clock the simulator runs in a bubble of testing/synctest as well, when
+// Options.CallbackClient has a transport that needs no network.
+//
+// The same calls at the same moments have the same effects and make the same SIDs. Callbacks that are sent at the same
+// moment start in the order of their events and then run side by side, so which of them arrives first is open, unless
+// Dialect.Deliveries makes the order.
 package twiliosim

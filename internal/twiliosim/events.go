@@ -14,7 +14,7 @@ import (
 // routerEvent sends a TaskRouter event when the workspace has a callback and wants the event. The caller holds the
 // state.
 func (s *Simulator) routerEvent(w *workspace, event, description, kind, resourceSID, key string, fields url.Values) {
-	if w.eventCallbackURL == "" || !w.wantsEvent(event) {
+	if w.eventCallbackURL == "" || !s.wantsEvent(w, event) {
 		return
 	}
 	form := url.Values{
@@ -31,9 +31,12 @@ func (s *Simulator) routerEvent(w *workspace, event, description, kind, resource
 		"TimestampMs":      {strconv.FormatInt(s.now.UnixMilli(), 10)},
 	}
 	maps.Copy(form, fields)
+	limits := parseOverrides(w.eventCallbackURL)
+	if s.opts.Dialect.EventsAreNotRetried {
+		limits.retries = 0
+	}
 	s.send(&delivery{
-		key: key, event: event, url: w.eventCallbackURL, method: http.MethodPost, form: form,
-		limits: parseOverrides(w.eventCallbackURL),
+		key: key, event: event, url: w.eventCallbackURL, method: http.MethodPost, form: form, limits: limits,
 	})
 }
 

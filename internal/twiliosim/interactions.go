@@ -139,7 +139,7 @@ func (s *Simulator) listInvites(r *request) (*reply, *apiError) {
 }
 
 // updateChannel closes a channel or makes it inactive. The tasks go to wrapping, or with Routing {"status":"closed"}
-// to completed; a channel that closes takes its conversation with it
+// to completed; a channel that closes takes its conversation with it unless the dialect says otherwise
 // (https://www.twilio.com/docs/flex/developer/conversations/interactions-api/channels-subresource).
 func (s *Simulator) updateChannel(r *request) (*reply, *apiError) {
 	ch, refusal := s.channel(r)
@@ -160,7 +160,7 @@ func (s *Simulator) updateChannel(r *request) (*reply, *apiError) {
 	} else if status == channelInactive {
 		return nil, invalid(`Status inactive needs Routing {"status":"closed"}`)
 	}
-	if ch.status == channelClosed || ch.status == channelFailed {
+	if !ch.open() {
 		return nil, refuse(http.StatusBadRequest, codeInteractionNotOpen, "Interaction Not Open")
 	}
 	s.endChannel(ch, status, complete)
@@ -180,9 +180,15 @@ func (s *Simulator) endChannel(ch *interactionChannel, status string, complete b
 			s.wrapTask(t, "")
 		}
 	}
-	if c := ch.conversation; status == channelClosed && c.state != stateClosed && !c.deleted {
+	if c := ch.conversation; status == channelClosed && c.state != stateClosed && !c.deleted &&
+		!s.opts.Dialect.ClosedChannelKeepsConversation {
 		s.setState(c, stateClosed, reasonAPI, false)
 	}
+}
+
+// open tells whether a channel can still be updated.
+func (ch *interactionChannel) open() bool {
+	return ch.status != channelClosed && ch.status != channelFailed
 }
 
 // tasks are the channel's tasks that still exist, oldest first.
@@ -220,7 +226,7 @@ func (s *Simulator) updateChannelParticipant(r *request) (*reply, *apiError) {
 	if status != channelClosed && status != "wrapup" {
 		return nil, invalid("Status must be closed or wrapup")
 	}
-	if ch.status == channelClosed || ch.status == channelFailed {
+	if !ch.open() {
 		return nil, refuse(http.StatusBadRequest, codeInteractionNotOpen, "Interaction Not Open")
 	}
 	if p.reservation == nil {

@@ -27,7 +27,7 @@ func (s *Simulator) newTask(w *workspace, attributes string, channel named, time
 		created:   s.now,
 		updated:   s.now,
 	}
-	if err := t.setAttributes(attributes); err != nil {
+	if err := s.setTaskAttributes(t, attributes); err != nil {
 		panic("twilio simulator: task attributes were not checked: " + err.Error())
 	}
 	w.tasks.add(t)
@@ -87,7 +87,11 @@ func (s *Simulator) acceptReservation(rv *reservation) *apiError {
 	t.status = statusAssigned
 	s.touch(t)
 	s.unschedule(t.expiry)
-	t.expiry = s.at(s.now.Add(assignedTaskLifetime), func() {
+	assigned := s.now
+	if s.opts.Dialect.AssignedTaskCountsFromCreation {
+		assigned = t.created
+	}
+	t.expiry = s.at(assigned.Add(assignedTaskLifetime), func() {
 		if t.status == statusAssigned {
 			s.note(KindTimer, "assigned task expired", t.sid)
 			s.taskEvent(t, "task.system-deleted", "Task "+t.sid+" deleted by the system")

@@ -100,7 +100,7 @@ func (s *Simulator) createMessage(r *request) (*reply, *apiError) {
 			return nil, refusal
 		}
 	}
-	if refusal := checkContent(r); refusal != nil {
+	if refusal := s.checkContent(r); refusal != nil {
 		return nil, refusal
 	}
 	// A content template takes the place of body and media.
@@ -173,9 +173,9 @@ func (s *Simulator) addMessage(c *conversation, m *message, from origin, webhook
 	c.messages.add(m)
 	c.updated = s.now
 	switch {
-	case c.state == stateInactive && (from == byPeople || restMessageReactivates):
+	case c.state == stateInactive && (from == byPeople || !s.opts.Dialect.RESTMessageKeepsInactive):
 		s.setState(c, stateActive, reasonEvent, webhooks)
-	case c.state == stateActive && (from == byPeople || restMessageRestartsTimer):
+	case c.state == stateActive && (from == byPeople || !s.opts.Dialect.RESTMessageKeepsTimer):
 		s.startTimer(c)
 	}
 	return m

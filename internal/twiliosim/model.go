@@ -2,6 +2,7 @@ package twiliosim
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -70,7 +71,8 @@ type task struct {
 	workspace  *workspace
 	status     string
 	attributes string
-	decoded    map[string]any // attributes, for EvaluateTaskAttributes
+	decoded    map[string]any // attributes
+	indexed    []revision     // for EvaluateTaskAttributes: what it may still see, oldest first
 	version    int            // the ETag
 	priority   int
 	reason     string
@@ -97,14 +99,40 @@ func (t *task) live() bool {
 	return t.status != statusCompleted && t.status != statusCanceled
 }
 
-func (t *task) setAttributes(text string) error {
+// revision is a task's attributes from a moment on.
+type revision struct {
+	since      time.Time
+	attributes map[string]any
+}
+
+// setTaskAttributes replaces a task's attributes. The caller holds the state.
+func (s *Simulator) setTaskAttributes(t *task, text string) error {
 	decoded := map[string]any{}
 	if err := json.Unmarshal([]byte(text), &decoded); err != nil {
 		return err
 	}
 	t.attributes, t.decoded = text, decoded
+	// Of the revisions that the index has reached, it will only be asked for the newest.
+	seen := s.now.Add(-s.indexLag())
+	for len(t.indexed) > 1 && !t.indexed[1].since.After(seen) {
+		t.indexed = t.indexed[1:]
+	}
+	t.indexed = append(t.indexed, revision{since: s.now, attributes: decoded})
 	return nil
 }
+
+// attributesAt are the attributes that a task had at a moment; false when there was no such task yet.
+func (t *task) attributesAt(moment time.Time) (attributes map[string]any, found bool) {
+	for _, r := range slices.Backward(t.indexed) {
+		if !r.since.After(moment) {
+			return r.attributes, true
+		}
+	}
+	return nil, false
+}
+
+// indexLag is how far EvaluateTaskAttributes is behind.
+func (s *Simulator) indexLag() time.Duration { return max(s.opts.Dialect.TaskIndexLag, 0) }
 
 type reservation struct {
 	resource
@@ -134,6 +162,7 @@ type conversation struct {
 	inactiveAfter, closedAfter time.Duration // zero = no timer
 	dateInactive, dateClosed   time.Time     // zero = not running
 	timer                      *deadline
+	timerStarted               time.Time // of the timer of its state
 
 	nextIndex    int
 	messages     table[*message]

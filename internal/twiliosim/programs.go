@@ -80,7 +80,7 @@ func (s *Simulator) changeTaskAttributes(taskSID string, set map[string]any, rem
 		if refusal := checkTaskAttributes(changed); refusal != nil {
 			return refusal
 		}
-		if err := t.setAttributes(changed); err != nil {
+		if err := s.setTaskAttributes(t, changed); err != nil {
 			return err
 		}
 		s.touch(t)

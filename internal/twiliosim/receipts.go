@@ -79,7 +79,7 @@ func (c *conversation) replyWindowOpen(author string, now time.Time) bool {
 // checkReplyWindow refuses a free-form message outside the reply window, if Twilio should do that at once. Who writes by
 // REST is none of the customers.
 func (s *Simulator) checkReplyWindow(c *conversation, contentSID string) *apiError {
-	if freeFormOutsideWindowIsAccepted || contentSID != "" || c.replyWindowOpen("", s.now) {
+	if !s.opts.Dialect.OutsideWindowIsRefused || contentSID != "" || c.replyWindowOpen("", s.now) {
 		return nil
 	}
 	return refuse(http.StatusBadRequest, codeOutsideReplyWindow, "Outside messaging window: use a template instead")

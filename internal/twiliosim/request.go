@@ -55,11 +55,11 @@ func (r *request) get(name string) string { return r.form.Get(name) }
 // url makes an absolute URL of a path, on the host that the client used.
 func (r *request) url(path string) string { return r.base + path }
 
-// ifMatch refuses the request when it names another version than the present one. Clients send the ETag as they got
-// it, in quotes, or as the integer within.
-func (r *request) ifMatch(version int) *apiError {
+// ifMatch refuses the request when it names another version than the present one, unless the dialect ignores that.
+// Clients send the ETag as they got it, in quotes, or as the integer within.
+func (s *Simulator) ifMatch(r *request, version int) *apiError {
 	given := strings.TrimSpace(r.header.Get("If-Match"))
-	if given == "" || given == "*" {
+	if given == "" || given == "*" || s.opts.Dialect.StaleIfMatchIsIgnored {
 		return nil
 	}
 	for tag := range strings.SplitSeq(given, ",") {

@@ -87,7 +87,7 @@ func (s *Simulator) updateReservation(r *request) (*reply, *apiError) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	if refusal := r.ifMatch(rv.version); refusal != nil && staleIfMatchIsRefused {
+	if refusal := s.ifMatch(r, rv.version); refusal != nil {
 		return nil, refusal
 	}
 	if r.has("ReservationStatus") {

@@ -50,7 +50,12 @@ func (h *deadlineHeap) Pop() any {
 // at schedules run for the given moment. The state is locked when run is called. The caller holds the state.
 func (s *Simulator) at(moment time.Time, run func()) *deadline {
 	s.sequence++
-	d := &deadline{at: moment, sequence: s.sequence, run: run}
+	return s.schedule(moment, s.sequence, run)
+}
+
+// schedule is at with a place of its own among the deadlines of that moment.
+func (s *Simulator) schedule(moment time.Time, sequence int64, run func()) *deadline {
+	d := &deadline{at: moment, sequence: sequence, run: run}
 	heap.Push(&s.deadlines, d)
 	if d.index == 0 {
 		select {
@@ -122,7 +127,8 @@ func (s *Simulator) sleepUntil(moment time.Time, scheduled bool) bool {
 }
 
 // WaitIdle returns when every timer that is due has fired and no callback is being delivered. A retry that waits for
-// the clock does not count. With a fake clock this makes a test's step complete: step, WaitIdle, look.
+// the clock does not count, nor does a callback that the dialect delays. With a fake clock this makes a test's step
+// complete: step, WaitIdle, look.
 func (s *Simulator) WaitIdle(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"time"
 )
 
 // handlerFunc serves a REST request. The state is locked.
@@ -87,7 +86,7 @@ func (s *Simulator) Handler() http.Handler {
 
 // serveREST handles one REST request: decode, inject a fault, act, journal, answer.
 func (s *Simulator) serveREST(w http.ResponseWriter, r *http.Request) {
-	started := time.Now()
+	started := s.clock.Now()
 	concurrent := s.requests.Add(1)
 	defer s.requests.Add(-1)
 	form, formErr := decodeForm(r)
@@ -121,15 +120,17 @@ func (s *Simulator) serveREST(w http.ResponseWriter, r *http.Request) {
 		entry.Status, entry.Code = 0, 0
 	}
 	s.record(&entry)
+	s.answered++
+	answered := s.answered
 	s.mu.Unlock()
 
 	if f != nil && f.Drop != "" {
 		panic(http.ErrAbortHandler) // the server closes the connection without an answer
 	}
 	h := w.Header()
-	h.Set("Twilio-Request-Id", "RQ"+digest(fmt.Sprint(s.accountSID, "request", entry.Seq)))
+	h.Set("Twilio-Request-Id", "RQ"+digest(fmt.Sprint(s.accountSID, "request", answered)))
 	h.Set("Twilio-Concurrent-Requests", fmt.Sprint(concurrent))
-	h.Set("Twilio-Request-Duration", fmt.Sprintf("%.3f", time.Since(started).Seconds()))
+	h.Set("Twilio-Request-Duration", fmt.Sprintf("%.3f", s.clock.Since(started).Seconds()))
 	if f != nil {
 		f.answerHeader(h)
 		if f.Body != "" {

@@ -28,8 +28,12 @@ type Options struct {
 	// Logf, when set, gets one line for each request, callback and timer.
 	Logf func(format string, args ...any)
 	// CallbackClient delivers callbacks; when nil, a client that follows no redirects. Its time-out should be unset:
-	// the simulator bounds every delivery itself.
+	// the simulator bounds every delivery itself. A transport that makes no connections should give up when the request's
+	// context is done, and call GotConn of its httptrace.ClientTrace first of all: what comes before counts as connecting,
+	// whose limit and retries are others than those of the answer.
 	CallbackClient *http.Client
+	// Dialect is how what Twilio's documentation leaves open is read.
+	Dialect Dialect
 }
 
 // Simulator plays one Twilio account. Its methods are safe for concurrent use.
@@ -62,9 +66,12 @@ type Simulator struct {
 	reservations  map[string]*reservation
 	bindings      map[binding]*conversation
 
-	outbox   map[string][]*delivery
-	inFlight int
-	requests atomic.Int64 // being served now, for Twilio-Concurrent-Requests
+	outbox    map[string][]*delivery
+	inFlight  int
+	callbacks int             // so far, for Dialect.Deliveries
+	started   <-chan struct{} // closed when the key queued last lets the next one start
+	requests  atomic.Int64    // being served now, for Twilio-Concurrent-Requests
+	answered  int             // REST requests so far, for Twilio-Request-Id
 
 	journal []Entry
 	faults  []*fault
@@ -88,6 +95,9 @@ func New(opts Options) *Simulator {
 		outbox:       map[string][]*delivery{},
 	}
 	s.idle = sync.NewCond(&s.mu)
+	nothing := make(chan struct{})
+	close(nothing)
+	s.started = nothing
 	if s.clock == nil {
 		s.clock = clock.RealClock{}
 	}

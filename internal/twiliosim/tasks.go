@@ -109,7 +109,7 @@ func (s *Simulator) listTasks(r *request) (*reply, *apiError) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	keep, refusal := taskFilter(r)
+	keep, refusal := s.taskFilter(r)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -125,7 +125,7 @@ func (s *Simulator) listTasks(r *request) (*reply, *apiError) {
 	}
 	return paginate(r, l, items, func(t *task) any {
 		shown := s.taskJSON(r, t)
-		if !listsShowTaskAttributes {
+		if s.opts.Dialect.TaskListsHaveNullAttributes {
 			shown.Attributes = nil
 		}
 		return shown
@@ -133,7 +133,7 @@ func (s *Simulator) listTasks(r *request) (*reply, *apiError) {
 }
 
 // taskFilter makes the filter that a task list's query asks for.
-func taskFilter(r *request) (func(*task) bool, *apiError) {
+func (s *Simulator) taskFilter(r *request) (func(*task) bool, *apiError) {
 	q := r.query
 	var statuses []string
 	for _, value := range q["AssignmentStatus"] { // a repeated parameter, each perhaps a list
@@ -147,13 +147,16 @@ func taskFilter(r *request) (func(*task) bool, *apiError) {
 			}
 		}
 	}
-	matches := func(map[string]any) bool { return true }
+	matches := func(*task) bool { return true }
 	if text := q.Get("EvaluateTaskAttributes"); text != "" {
 		compiled, err := parseExpression(text)
 		if err != nil {
 			return nil, invalid("EvaluateTaskAttributes is not a valid expression: %v", err)
 		}
-		matches = compiled
+		matches = func(t *task) bool {
+			attributes, found := t.attributesAt(s.now.Add(-s.indexLag()))
+			return found && compiled(attributes)
+		}
 	}
 	priority := q.Get("Priority")
 	same := func(name, value string) bool { return q.Get(name) == "" || q.Get(name) == value }
@@ -164,7 +167,7 @@ func taskFilter(r *request) (func(*task) bool, *apiError) {
 			same("RoutingTarget", t.routingTarget) &&
 			(priority == "" || priority == strconv.Itoa(t.priority)) &&
 			!strings.EqualFold(q.Get("HasAddons"), "true") &&
-			matches(t.decoded)
+			matches(t)
 	}, nil
 }
 
@@ -318,7 +321,7 @@ func (s *Simulator) updateTask(r *request) (*reply, *apiError) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	if refusal := r.ifMatch(t.version); refusal != nil && staleIfMatchIsRefused {
+	if refusal := s.ifMatch(r, t.version); refusal != nil {
 		return nil, refusal
 	}
 	if r.has("AssignmentStatus") && r.has("Attributes") {
@@ -367,7 +370,7 @@ func (s *Simulator) changeTask(r *request, t *task) *apiError {
 		return nil
 	}
 	if r.has("Attributes") {
-		if err := t.setAttributes(r.get("Attributes")); err != nil {
+		if err := s.setTaskAttributes(t, r.get("Attributes")); err != nil {
 			return invalid("Attributes are not a JSON object: %v", err)
 		}
 	}
@@ -382,7 +385,7 @@ func (s *Simulator) deleteTask(r *request) (*reply, *apiError) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	if refusal := r.ifMatch(t.version); refusal != nil && staleIfMatchIsRefused {
+	if refusal := s.ifMatch(r, t.version); refusal != nil {
 		return nil, refusal
 	}
 	s.taskEvent(t, "task.deleted", "Task "+t.sid+" deleted")

@@ -48,8 +48,16 @@ func parseTimers(r *request) (timerUpdate, *apiError) {
 func (s *Simulator) setTimers(c *conversation, u timerUpdate) {
 	var restart bool
 	if u.inactive != nil {
-		restart = c.state == stateActive && (resentTimerRestarts || *u.inactive != c.inactiveAfter)
+		runs := c.state == stateActive && c.timer != nil
+		kept := runs && *u.inactive != 0 && s.opts.Dialect.ResentTimerKeepsRunning
+		changed := *u.inactive != c.inactiveAfter
 		c.inactiveAfter = *u.inactive
+		switch {
+		case !kept:
+			restart = c.state == stateActive
+		case changed:
+			s.runTimer(c, c.timerStarted)
+		}
 	}
 	if u.closed != nil {
 		restart = restart || c.state == stateInactive
@@ -71,24 +79,27 @@ func (c *conversation) expectedClose() time.Time {
 	return c.dateInactive.Add(c.closedAfter)
 }
 
-// startTimer starts the timer of the conversation's state anew: active to inactive, inactive to closed. The caller
-// holds the state.
-func (s *Simulator) startTimer(c *conversation) {
+// startTimer starts the timer of the conversation's state anew. The caller holds the state.
+func (s *Simulator) startTimer(c *conversation) { s.runTimer(c, s.now) }
+
+// runTimer lets the timer of the conversation's state run from a moment on: active to inactive, inactive to closed. The
+// caller holds the state.
+func (s *Simulator) runTimer(c *conversation, from time.Time) {
 	s.unschedule(c.timer)
-	c.timer, c.dateInactive, c.dateClosed = nil, time.Time{}, time.Time{}
+	c.timer, c.dateInactive, c.dateClosed, c.timerStarted = nil, time.Time{}, time.Time{}, from
 	switch c.state {
 	case stateActive:
 		if c.inactiveAfter == 0 {
 			return
 		}
-		c.dateInactive = s.now.Add(c.inactiveAfter)
+		c.dateInactive = from.Add(c.inactiveAfter)
 		c.dateClosed = c.expectedClose()
 		c.timer = s.at(c.dateInactive, func() { s.timerFires(c, stateInactive) })
 	case stateInactive:
 		if c.closedAfter == 0 {
 			return
 		}
-		c.dateClosed = s.now.Add(c.closedAfter)
+		c.dateClosed = from.Add(c.closedAfter)
 		c.timer = s.at(c.dateClosed, func() { s.timerFires(c, stateClosed) })
 	}
 }
@@ -98,13 +109,17 @@ func (s *Simulator) timerFires(c *conversation, state string) {
 	s.setState(c, state, reasonTimer, true)
 }
 
-// setState moves a conversation and starts the timer of its new state; webhooks fires the webhooks. The caller holds
-// the state and has checked that the conversation is not closed.
+// setState moves a conversation and starts the timer of its new state; webhooks fires the webhooks. When the dialect says
+// so, one that gets closed takes its interaction channel with it. The caller holds the state and has checked that the
+// conversation is not closed.
 func (s *Simulator) setState(c *conversation, state, reason string, webhooks bool) {
 	from := c.state
 	c.state, c.updated = state, s.now
 	s.startTimer(c)
 	if from != state && webhooks {
 		s.stateEvent(c, from, reason)
+	}
+	if state == stateClosed && s.opts.Dialect.ClosedConversationEndsChannel && c.channel != nil && c.channel.open() {
+		s.endChannel(c.channel, channelClosed, true)
 	}
 }

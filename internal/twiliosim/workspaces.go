@@ -266,9 +266,9 @@ func validateWorkspace(r *request, w *workspace) *apiError {
 }
 
 // wantsEvent tells whether the workspace's filter lets an event through.
-func (w *workspace) wantsEvent(event string) bool {
+func (s *Simulator) wantsEvent(w *workspace, event string) bool {
 	if strings.TrimSpace(w.eventsFilter) == "" {
-		return emptyFilterMeansAllEvents
+		return !s.opts.Dialect.EmptyFilterMeansNoEvents
 	}
 	for name := range strings.SplitSeq(w.eventsFilter, ",") {
 		if strings.TrimSpace(name) == event {
