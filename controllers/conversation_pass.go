@@ -208,7 +208,7 @@ func (p *pass) start(ctx context.Context) error {
 // startOver forgets what was seen and looks at the tasks of the conversation.
 func (p *pass) startOver(ctx context.Context) error {
 	p.snapshot = inactivity.Snapshot{Announced: p.announced}
-	p.owner, p.claimant = nil, nil
+	p.owner, p.claimant, p.admitted = nil, nil, false
 	defer p.tick(p.reconciler.Clock.Now())
 	tasks, err := p.client.ListTasks(ctx, p.key.WorkspaceSID, twilio.TaskQuery{ConversationSID: p.key.ConversationSID})
 	if err != nil {

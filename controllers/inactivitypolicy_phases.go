@@ -16,8 +16,12 @@ import (
 	"github.com/flexops-dev/inactivity-operator/internal/twilio"
 )
 
-// namedWorkspaces bounds how many workspaces a message names.
-const namedWorkspaces = 5
+const (
+	// namedAtMost bounds how many workspaces or queues a message names, namedPolicies how many policies: those have to be
+	// seen all, up to what a condition can hold.
+	namedAtMost   = 5
+	namedPolicies = 50
+)
 
 // scope is what the phases of one reconcile have found out, each for the ones after it and for the status.
 type scope struct {
@@ -70,7 +74,7 @@ func (r *InactivityPolicyReconciler) bringIntoForce(ctx context.Context, policy 
 		}
 		return scope, invalid
 	}
-	for _, phase := range []phase{r.resolveCredentials, r.resolveWorkspace, r.publishWorkspace, r.findOverlap, r.configureCallback, r.checkTaskQueues} {
+	for _, phase := range []phase{r.resolveCredentials, r.resolveWorkspace, r.publishWorkspace, r.findOverlap, r.configureCallback} {
 		if problem := phase(ctx, scope); problem != nil {
 			if scope.overlap.revision == "" && policy.Spec.Workspace.Names(policy.Status.Workspace) {
 				_ = r.findOverlap(ctx, scope) // the first problem is the one to mend
@@ -78,6 +82,7 @@ func (r *InactivityPolicyReconciler) bringIntoForce(ctx context.Context, policy 
 			return scope, problem
 		}
 	}
+	r.checkTaskQueues(ctx, scope)
 	return scope, nil
 }
 
@@ -205,14 +210,14 @@ func (r *InactivityPolicyReconciler) findOverlap(ctx context.Context, scope *sco
 
 // checkTaskQueues finds out which task queues of the selector the workspace does not have. That is no problem, because a
 // queue may be made later, but a misspelt one selects nothing for ever. Credentials that may not list queues get no hint.
-func (r *InactivityPolicyReconciler) checkTaskQueues(ctx context.Context, scope *scope) *problem {
+func (r *InactivityPolicyReconciler) checkTaskQueues(ctx context.Context, scope *scope) {
 	if scope.policy.Spec.Selector == nil || len(scope.policy.Spec.Selector.TaskQueues) == 0 {
-		return nil
+		return
 	}
 	queues, err := scope.client.ListTaskQueues(ctx, scope.workspace.SID)
 	if err != nil {
 		log.FromContext(ctx).V(1).Info("Listing the task queues failed", "workspace", scope.workspace.SID, "reason", err.Error())
-		return nil
+		return
 	}
 	var unknown, names []string
 	for _, queue := range queues {
@@ -228,7 +233,6 @@ func (r *InactivityPolicyReconciler) checkTaskQueues(ctx context.Context, scope 
 		scope.unknownQueues = fmt.Sprintf("spec.selector.taskQueues names %s, which workspace %s does not have; it has %s",
 			listed(unknown), scope.workspace.SID, listed(names))
 	}
-	return nil
 }
 
 // unknownName says which names there are, because a misspelt one is the likeliest cause.
@@ -251,9 +255,12 @@ func (r *InactivityPolicyReconciler) unknownName(ctx context.Context, scope *sco
 }
 
 // listed joins the first few items.
-func listed(items []string) string {
-	if len(items) > namedWorkspaces {
-		return fmt.Sprintf("%s and %d more", strings.Join(items[:namedWorkspaces], ", "), len(items)-namedWorkspaces)
+func listed(items []string) string { return joined(items, namedAtMost) }
+
+// joined joins items, up to a number.
+func joined(items []string, most int) string {
+	if len(items) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(items[:most], ", "), len(items)-most)
 	}
 	return strings.Join(items, ", ")
 }

@@ -65,10 +65,9 @@ func summarize(policy *v1alpha1.InactivityPolicy, scope *scope, problem *problem
 func summarizeInForce(policy *v1alpha1.InactivityPolicy, scope *scope, now time.Time) {
 	status := &policy.Status
 	if scope.overlap.coveredBy != "" {
-		// When the other one goes and this policy takes its place, every clock starts anew.
-		status.EffectiveSince, status.EffectiveRevision, status.Conversations = nil, "", nil
-		setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonStandby,
-			fmt.Sprintf("Standing by: all conversations of workspace %s that this policy selects are those of %s", scope.workspace.SID, scope.overlap.coveredBy))
+		outOfForce(status)
+		setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonStandby, scope.withHint(
+			fmt.Sprintf("Standing by: all conversations of workspace %s that this policy selects are those of %s", scope.workspace.SID, scope.overlap.coveredBy)))
 		return
 	}
 	if status.EffectiveSince == nil || status.EffectiveRevision != scope.overlap.revision {
@@ -81,10 +80,21 @@ func summarizeInForce(policy *v1alpha1.InactivityPolicy, scope *scope, now time.
 		reason, message = v1alpha1.ReasonObserving,
 			fmt.Sprintf("Observing: what would be done about conversations of workspace %s that are idle for %s is logged and counted, and not done", scope.workspace.SID, policy.Spec.Timeout)
 	}
-	if scope.unknownQueues != "" {
-		message += "; " + scope.unknownQueues
+	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, reason, scope.withHint(message))
+}
+
+// withHint is what the condition Ready says, with what somebody should mend although the policy works.
+func (s *scope) withHint(message string) string {
+	if s.unknownQueues == "" {
+		return message
 	}
-	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, reason, message)
+	return message + "; " + s.unknownQueues
+}
+
+// outOfForce takes back what only a policy in force has. When it comes into force again, every clock starts anew.
+func outOfForce(status *v1alpha1.InactivityPolicyStatus) {
+	status.EffectiveSince, status.EffectiveRevision, status.Conversations = nil, "", nil
+	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionThrottled)
 }
 
 // markOverlap names the policies that may select the same conversations, and says which takes precedence.
@@ -95,10 +105,10 @@ func markOverlap(policy *v1alpha1.InactivityPolicy, overlap overlap) {
 	}
 	var parts []string
 	if len(overlap.precededBy) > 0 {
-		parts = append(parts, "yields to "+listed(overlap.precededBy))
+		parts = append(parts, "yields to "+joined(overlap.precededBy, namedPolicies))
 	}
 	if len(overlap.precedes) > 0 {
-		parts = append(parts, "takes precedence over "+listed(overlap.precedes))
+		parts = append(parts, "takes precedence over "+joined(overlap.precedes, namedPolicies))
 	}
 	setCondition(policy, v1alpha1.ConditionOverlapping, metav1.ConditionTrue, v1alpha1.ReasonSharedConversations,
 		fmt.Sprintf("Other policies of the workspace may select the same conversations; this one %s: spec.priority decides, then age", strings.Join(parts, ", and ")))
@@ -118,9 +128,7 @@ func markThrottled(policy *v1alpha1.InactivityPolicy, limit int, waiting bool) {
 // summarizeSuspended says that the policy is what its spec asks for: out of force. When it is resumed, every clock
 // starts anew, because nobody watched the conversations meanwhile.
 func summarizeSuspended(policy *v1alpha1.InactivityPolicy) {
-	policy.Status.EffectiveSince, policy.Status.EffectiveRevision = nil, ""
-	policy.Status.Conversations = nil
-	meta.RemoveStatusCondition(&policy.Status.Conditions, v1alpha1.ConditionThrottled)
+	outOfForce(&policy.Status)
 	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSuspended,
 		"Suspended: nothing is acted on until spec.suspend is removed")
 	meta.RemoveStatusCondition(&policy.Status.Conditions, v1alpha1.ConditionReconciling)
@@ -142,7 +150,7 @@ func summarizeProblem(policy *v1alpha1.InactivityPolicy, problem *problem) {
 	}
 	switch problem.reason {
 	case v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonCallbackInUse, v1alpha1.ReasonCallbackRejected:
-		policy.Status.EffectiveSince, policy.Status.EffectiveRevision, policy.Status.Conversations = nil, "", nil
+		outOfForce(&policy.Status)
 	}
 	switch problem.reason {
 	case v1alpha1.ReasonCallbackInUse, v1alpha1.ReasonCallbackRejected:
@@ -167,7 +175,8 @@ func observeWorkspace(policy *v1alpha1.InactivityPolicy, scope *scope) {
 	status := &policy.Status
 	before := status.Workspace
 	if before != nil && !policy.Spec.Workspace.Names(before) || scope.workspace != nil && before != nil && before.SID != scope.workspace.SID {
-		status.Workspace, status.EffectiveSince, status.EffectiveRevision, status.Conversations = nil, nil, "", nil
+		outOfForce(status)
+		status.Workspace = nil
 		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionCallbackConfigured)
 	}
 	if scope.workspace == nil {

@@ -346,3 +346,39 @@ func TestNoConditionIsLeftBehindFromASuccessToAProblemAndBack(t *testing.T) {
 		}
 	}
 }
+
+func TestAPolicyThatLeavesForceIsNotThrottledAnyMore(t *testing.T) {
+	covered := &scope{workspace: found(), overlap: overlap{coveredBy: "team/other (priority 5 over 0)"}}
+	moved := &scope{workspace: &twilio.Workspace{SID: "WS2", FriendlyName: "Flex", AccountSID: "AC1"}}
+	for name, leave := range map[string]func(*v1alpha1.InactivityPolicy){
+		"invalid": func(p *v1alpha1.InactivityPolicy) {
+			summarize(p, &scope{workspace: found()}, &problem{class: terminal, reason: v1alpha1.ReasonInvalidSpec, message: "m"}, time.Time{})
+		},
+		"its callback in use": func(p *v1alpha1.InactivityPolicy) {
+			summarize(p, &scope{workspace: found()}, &problem{class: terminal, reason: v1alpha1.ReasonCallbackInUse, message: "m"}, time.Time{})
+		},
+		"standing by": func(p *v1alpha1.InactivityPolicy) { summarize(p, covered, nil, time.Time{}) },
+		"suspended":   func(p *v1alpha1.InactivityPolicy) { p.Spec.Suspend = true; summarize(p, covered, nil, time.Time{}) },
+		"in another workspace": func(p *v1alpha1.InactivityPolicy) {
+			summarize(p, moved, &problem{reason: "R", message: "m"}, time.Time{})
+		},
+	} {
+		policy := stalledPolicy()
+		policy.Spec.Limits = &v1alpha1.Limits{ClosesPerMinute: 1}
+		summarize(policy, &scope{workspace: found()}, nil, time.Time{})
+		markThrottled(policy, 1, true)
+		leave(policy)
+		if meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionThrottled) != nil || policy.Status.EffectiveSince != nil {
+			t.Errorf("%s: conditions %v, effective since %v", name, conditionsOf(policy), policy.Status.EffectiveSince)
+		}
+	}
+}
+
+func TestAPolicyThatStandsByStillNamesAQueueThatThereIsNot(t *testing.T) {
+	policy := stalledPolicy()
+	summarize(policy, &scope{workspace: found(), unknownQueues: "no queue", overlap: overlap{coveredBy: "team/other"}}, nil, time.Time{})
+	ready := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionReady)
+	if ready.Reason != v1alpha1.ReasonStandby || !strings.HasSuffix(ready.Message, "; no queue") {
+		t.Errorf("Ready = %+v", ready)
+	}
+}

@@ -110,6 +110,8 @@ func (s *Sweeper) sweep(ctx context.Context) {
 func (s *Sweeper) sweepWorkspace(ctx context.Context, workspaceSID string, shared workspacePolicies) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
+	var clock twilio.ServerTime
+	ctx = twilio.WithServerTime(ctx, &clock)
 	twilioClient, err := s.Conversations.reader(shared)
 	if err != nil {
 		return 0, err
@@ -121,13 +123,17 @@ func (s *Sweeper) sweepWorkspace(ctx context.Context, workspaceSID string, share
 	if err != nil {
 		return 0, fmt.Errorf("listing the tasks of workspace %s: %w", workspaceSID, err)
 	}
-	swept := s.group(workspaceSID, s.describe(ctx, twilioClient, workspaceSID, tasks), shared)
-	known := make(map[ConversationKey]bool, len(swept))
-	for _, conversation := range swept {
-		known[conversation.key] = true
+	now, known := clock.Latest()
+	if !known {
+		now = s.Clock.Now()
 	}
-	s.Conversations.plans.retain(workspaceSID, known)
-	s.Conversations.observations.retain(workspaceSID, known)
+	swept := s.group(workspaceSID, s.describe(ctx, twilioClient, workspaceSID, tasks), shared, now)
+	listed := make(map[ConversationKey]bool, len(swept))
+	for _, conversation := range swept {
+		listed[conversation.key] = true
+	}
+	s.Conversations.plans.retain(workspaceSID, listed)
+	s.Conversations.observations.retain(workspaceSID, listed)
 	return s.enqueueUnplanned(shared, swept), s.writeStatuses(ctx, shared, swept)
 }
 
@@ -144,10 +150,10 @@ type sweptConversation struct {
 	holds string
 }
 
-// group puts the tasks of each conversation together, and says whose it is. The conversations come in the order of their
+// group puts the tasks of each conversation together, and says whose it is at that moment of Twilio's clock. The conversations come in the order of their
 // oldest tasks, which is roughly that in which they become due. Those that no agent has matter only if the operator has
 // claimed something.
-func (s *Sweeper) group(workspaceSID string, tasks []inactivity.Task, shared workspacePolicies) []sweptConversation {
+func (s *Sweeper) group(workspaceSID string, tasks []inactivity.Task, shared workspacePolicies, now time.Time) []sweptConversation {
 	byConversation := map[string][]inactivity.Task{}
 	var order []string
 	for _, task := range tasks {
@@ -172,7 +178,7 @@ func (s *Sweeper) group(workspaceSID string, tasks []inactivity.Task, shared wor
 		if !conversation.open && !claimed {
 			continue
 		}
-		owner, err := inactivity.Owner(shared.policies, own, s.Clock.Now())
+		owner, err := inactivity.Owner(shared.policies, own, now)
 		conversation.owner, conversation.undecided = owner, err != nil
 		if err == nil && owner >= 0 {
 			conversation.holds = shared.policies[owner].HeldByTasks(own)

@@ -45,7 +45,7 @@ type Hours struct {
 	// database, for example Europe/Madrid or UTC. An offset such as UTC+1 is
 	// none: it knows no daylight saving time. At most 64 characters.
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(UTC|[A-Za-z]+(/[A-Za-z0-9_+-]+){1,2})$')",message="must be a time zone of the IANA database such as Europe/Madrid or UTC"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(UTC|[A-Za-z]+(/[A-Za-z0-9_+-]+){1,2})$')",message="must be a time zone of the IANA database such as Europe/Madrid or UTC: write Area/City, or UTC, and no abbreviation such as CET or GMT"
 	// +required
 	TimeZone string `json:"timeZone"`
 

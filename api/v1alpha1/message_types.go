@@ -69,6 +69,7 @@ const (
 // delivered (https://www.twilio.com/docs/whatsapp/key-concepts).
 // +kubebuilder:validation:XValidation:rule="!has(self.outside) || self.outside != 'SendTemplate' || has(self.contentSid)",message="outside SendTemplate needs contentSid, the template to send: HX and 32 hexadecimal digits (Twilio console: Messaging > Content Template Builder)"
 // +kubebuilder:validation:XValidation:rule="has(self.outside) || !has(self.contentSid)",message="contentSid is only sent with outside: SendTemplate; write that too, or leave contentSid out"
+// +kubebuilder:validation:XValidation:rule="has(self.contentSid) || !has(self.contentVariables)",message="contentVariables are the values of the template that contentSid names; write that too, or leave contentVariables out"
 type ReplyWindow struct {
 	// outside says what happens to a conversation that is due outside the
 	// window. CloseSilently (also when absent): it ends without a text, and

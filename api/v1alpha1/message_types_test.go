@@ -158,31 +158,35 @@ func TestAdmissionOfTheUnansweredText(t *testing.T) {
 
 func TestAdmissionOfTheReplyWindow(t *testing.T) {
 	window := func(fields string) string { return plain + "replyWindow: {" + fields + "}\n" }
+	filled := func(variables string) string {
+		return window("outside: SendTemplate, contentSid: " + template + ", contentVariables: " + variables)
+	}
 	const noTemplate = "must be the SID of a content template: HX followed by 32 hexadecimal digits (Twilio console: Messaging > Content Template Builder)"
 	try(t, map[string]admission{
 		"CloseSilently is an outside":                         {window("outside: CloseSilently"), ""},
 		"Skip is an outside":                                  {window("outside: Skip"), ""},
 		"SendTemplate is an outside when there is a template": {window("outside: SendTemplate, contentSid: " + template), ""},
 		"a template can be kept while it is not sent":         {window("outside: Skip, contentSid: " + template), ""},
-		"a template can have 32 variables":                    {window("outside: SendTemplate, contentSid: " + template + ", contentVariables: " + variables(32, "x")), ""},
+		"a template can have 32 variables":                    {filled(variables(32, "x")), ""},
 		"a variable can have a name": {
-			window("outside: SendTemplate, contentSid: " + template + `, contentVariables: {customer_Name1: "{{.Customer.Name}}"}`), ""},
-		"a variable's name is at most 32 characters":        {window("contentVariables: {" + strings.Repeat("n", 32) + ": x}"), ""},
-		"a variable's value is at most 256 characters":      {window(`contentVariables: {"1": ` + strings.Repeat("v", 256) + "}"), ""},
+			filled(`{customer_Name1: "{{.Customer.Name}}"}`), ""},
+		"a variable's name is at most 32 characters":        {filled("{" + strings.Repeat("n", 32) + ": x}"), ""},
+		"a variable's value is at most 256 characters":      {filled(`{"1": ` + strings.Repeat("v", 256) + "}"), ""},
 		"an unknown outside is refused":                     {window("outside: Close"), `supported values: "CloseSilently", "SendTemplate", "Skip"`},
 		"a template without an outside is meant to be sent": {window("contentSid: " + template), "contentSid is only sent with outside: SendTemplate; write that too"},
+		"values without a template are meant for one":       {window(`outside: Skip, contentVariables: {"1": x}`), "contentVariables are the values of the template that contentSid names; write that too"},
 		"SendTemplate needs a template":                     {window("outside: SendTemplate"), "outside SendTemplate needs contentSid, the template to send: HX and 32 hexadecimal digits"},
 		"a template's SID begins with HX":                   {window("outside: SendTemplate, contentSid: MG0123456789abcdef0123456789abcdef"), noTemplate},
 		"a template's SID has 32 digits":                    {window("outside: SendTemplate, contentSid: HX0123"), noTemplate},
 		"a template's SID has hexadecimal digits":           {window("outside: SendTemplate, contentSid: HX0123456789abcdefg123456789abcdef"), noTemplate},
 		"a template's SID is not empty":                     {window(`outside: SendTemplate, contentSid: ""`), noTemplate},
 		"a template's SID is not longer":                    {window("outside: SendTemplate, contentSid: " + template + "0"), "spec.replyWindow.contentSid: Too long"},
-		"a template has no more than 32 variables":          {window("contentVariables: " + variables(33, "x")), "must have at most 32 items"},
-		"a variable has a name of letters and digits":       {window(`contentVariables: {"{{1}}": x}`), "each key must be the name of a variable of the template: 1 to 32 letters, digits and underscores"},
-		"a variable's name is not empty":                    {window(`contentVariables: {"": x}`), "each key must be the name of a variable of the template"},
-		"a variable's name is bounded":                      {window("contentVariables: {" + strings.Repeat("n", 33) + ": x}"), "each key must be the name of a variable of the template"},
-		"a variable's value is not empty":                   {window(`contentVariables: {"1": ""}`), "should be at least 1 chars long"},
-		"a variable's value is bounded":                     {window(`contentVariables: {"1": ` + strings.Repeat("v", 257) + "}"), "spec.replyWindow.contentVariables.1: Too long"},
-		"a variable's value is a text":                      {window(`contentVariables: {"1": 5}`), `spec.replyWindow.contentVariables.1: Invalid value: "integer"`},
+		"a template has no more than 32 variables":          {filled(variables(33, "x")), "must have at most 32 items"},
+		"a variable has a name of letters and digits":       {filled(`{"{{1}}": x}`), "each key must be the name of a variable of the template: 1 to 32 letters, digits and underscores"},
+		"a variable's name is not empty":                    {filled(`{"": x}`), "each key must be the name of a variable of the template"},
+		"a variable's name is bounded":                      {filled("{" + strings.Repeat("n", 33) + ": x}"), "each key must be the name of a variable of the template"},
+		"a variable's value is not empty":                   {filled(`{"1": ""}`), "should be at least 1 chars long"},
+		"a variable's value is bounded":                     {filled(`{"1": ` + strings.Repeat("v", 257) + "}"), "spec.replyWindow.contentVariables.1: Too long"},
+		"a variable's value is a text":                      {filled(`{"1": 5}`), `spec.replyWindow.contentVariables.1: Invalid value: "integer"`},
 	})
 }

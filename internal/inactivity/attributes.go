@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -153,6 +154,9 @@ func ParseTaskAttributes(raw string) (TaskAttributes, error) {
 	return attributes, nil
 }
 
+// isPhoneNumber matches a phone number as Twilio writes it.
+var isPhoneNumber = regexp.MustCompile(`^\+[0-9]{5,15}$`)
+
 // CustomerName is the customer's name; empty when it is not known. Flex puts the address there when it knows no name, and an
 // address is no name.
 func (a TaskAttributes) CustomerName() string {
@@ -161,7 +165,11 @@ func (a TaskAttributes) CustomerName() string {
 		return ""
 	}
 	name := strings.TrimSpace(text(fields["customerName"]))
-	if slices.Contains(a.CustomerAddresses, name) {
+	isAddress := slices.ContainsFunc(a.CustomerAddresses, func(address string) bool {
+		_, bare, _ := strings.Cut(address, ":")
+		return name == address || name == bare
+	})
+	if isAddress || isPhoneNumber.MatchString(name) {
 		return ""
 	}
 	return name

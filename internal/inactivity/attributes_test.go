@@ -96,6 +96,36 @@ func TestAClaimNeverMakesAttributesTooLong(t *testing.T) {
 	}
 }
 
+func TestOnlyStringsNumbersAndTruthValuesCanStandInAText(t *testing.T) {
+	attributes := TaskAttributes{Raw: `{"string":"A-17","number":1.50,"yes":true,"no":false,"null":null,"list":["a"],"object":{"a":"b"},"empty":""}`}
+	want := map[string]string{"string": "A-17", "number": "1.50", "yes": "true", "no": "false", "empty": ""}
+	if diff := cmp.Diff(want, attributes.Texts()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestOnlyTheLatestRefusalsAreKept(t *testing.T) {
+	var claim Claim
+	var want []EpisodeText
+	for i := range maxRefused + 2 {
+		claim.Step, claim.Episode, claim.BeforeSeconds = StepWarning, "IM1", int64(i)
+		claim = claim.WithRefusal()
+		want = append(want, claim.text())
+	}
+	if diff := cmp.Diff(want[2:], claim.Refused); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A conversation's tasks are listed in any order. A hold that seemed to have come or gone would cost a look each time.
+func TestHeldByTasksIsTheSameInAnyOrder(t *testing.T) {
+	policy := swept(holdable)
+	first, second := task("WT1", TaskAssigned, attributes(`{"hold":true}`)), task("WT2", TaskAssigned, attributes(`{"hold":false}`))
+	if a, b := policy.HeldByTasks([]Task{first, second}), policy.HeldByTasks([]Task{second, first}); a != b {
+		t.Errorf("%q, and %q in the other order", a, b)
+	}
+}
+
 func TestAMarkerReadsBack(t *testing.T) {
 	marker := Marker{Policy: "a/b", Step: StepNotice, Episode: "IM1", IdleSince: at(1), Action: v1alpha1.ActionWrapUp}
 	raw, err := marker.Attributes()
@@ -133,6 +163,29 @@ func TestTimerFor(t *testing.T) {
 	} {
 		if got := timerFor(test.left, test.timeout); got != test.want {
 			t.Errorf("%s: timerFor(%s, %s) = %s, want %s", sentence, test.left, test.timeout, got, test.want)
+		}
+	}
+}
+
+func TestAnAddressIsNoName(t *testing.T) {
+	for attributes, want := range map[string]string{
+		`{"customerName":"Ada Lovelace","customerAddress":"+15550100"}`:       "Ada Lovelace",
+		`{"customerName":" Ada ","from":"whatsapp:+15550100"}`:                "Ada",
+		`{"customerName":"+15550100","customerAddress":"+15550100"}`:          "",
+		`{"customerName":"+15550100","customerAddress":"whatsapp:+15550100"}`: "",
+		`{"customerName":"messenger:77","from":"messenger:77"}`:               "",
+		`{"customerName":"77","from":"messenger:77"}`:                         "",
+		`{"customerName":"+15550100"}`:                                        "",
+		`{"customerName":"+1"}`:                                               "+1",
+		`{"customerName":7}`:                                                  "",
+		`{}`:                                                                  "",
+	} {
+		parsed, err := ParseTaskAttributes(attributes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := parsed.CustomerName(); got != want {
+			t.Errorf("%s: the name is %q, want %q", attributes, got, want)
 		}
 	}
 }

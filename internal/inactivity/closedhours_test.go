@@ -38,6 +38,8 @@ func TestClosedHours(t *testing.T) {
 			swept(act, silent), talk(25, agentAt(10)), endsSilently(25)},
 		"absent means Act": {
 			swept(opening("", "", morning)), talk(25, agentAt(10)), tells(25, "Bye.")},
+		"Defer: a silent ending that has begun is carried through": {
+			swept(deferred, silent), with(talk(20.2, agentAt(4)), tasks(task("WT1", TaskAssigned, acceptedAt(1), claimIn(19.9, StepFinish, func(c *Claim) { c.Episode = "IM4" })))), finishes(ReasonTimedOut)},
 
 		// CloseSilently
 		"CloseSilently: a warning is skipped": {

@@ -287,7 +287,7 @@ func decideEnding(s situation, live []Task, notice *Marker, end step) Decision {
 		return Decision{Act: ActNone, Reason: ReasonNotified, Next: again}
 	case notice != nil && !notified:
 		return finish(policy, snapshot, live, ReasonNoticeSent)
-	case mine && claim.Step == StepFinish:
+	case s.endsSilently():
 		return finish(policy, snapshot, live, ReasonTimedOut)
 	case onlyNotify && refused:
 		return Decision{Act: ActNone, Reason: ReasonNoticeRefused, Next: again}

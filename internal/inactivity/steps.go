@@ -81,10 +81,16 @@ func (s situation) next(notified bool) step {
 	if text := s.holdingText(); text.kind != "" && !notified && (next.kind == "" || s.snapshot.Now.Before(next.at) && text.at.Before(next.at)) {
 		next = text
 	}
-	if next.kind != "" && s.policy.Closed == v1alpha1.ClosedDefer && !s.snapshot.Now.Before(next.at) && !s.policy.Hours.IsOpen(s.snapshot.Now) {
+	if next.kind != "" && s.policy.Closed == v1alpha1.ClosedDefer && !s.endsSilently() && !s.snapshot.Now.Before(next.at) && !s.policy.Hours.IsOpen(s.snapshot.Now) {
 		next.at, next.deferred = s.policy.Hours.NextOpening(s.snapshot.Now), true
 	}
 	return next
+}
+
+// endsSilently reports whether an ending without a text has begun in this silence. Once begun it is carried through.
+func (s situation) endsSilently() bool {
+	claim := s.newest.Attributes.Claim
+	return claim != nil && claim.Step == StepFinish && claim.Episode == s.episode.id
 }
 
 // ending is the end of the conversation: when the timeout has passed, and each warning that was sent has had its time.

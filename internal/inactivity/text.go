@@ -3,6 +3,7 @@ package inactivity
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,7 +91,11 @@ func (t Text) IsEmpty() bool { return len(t.message) == 0 }
 // missing, and shortened is true. A body can be empty, because conditions may leave nothing: there is nothing to send then.
 func (t Text) In(language string, values Values) (body string, shortened bool) {
 	chosen := t.message
-	for tag := languageTag(language); tag != ""; tag = tag[:max(0, strings.LastIndexByte(tag, '-'))] {
+	tag := strings.TrimRight(languageTag(language), "-")
+	if !isLanguageTag.MatchString(tag) {
+		tag = "" // a list of languages, or no language at all
+	}
+	for ; tag != ""; tag = tag[:max(0, strings.LastIndexByte(tag, '-'))] {
 		if translation, found := t.translations[tag]; found {
 			chosen = translation
 			break
@@ -98,6 +103,9 @@ func (t Text) In(language string, values Values) (body string, shortened bool) {
 	}
 	return chosen.bounded(values, MaxBody)
 }
+
+// isLanguageTag matches what the schema takes for the keys of translations, in the form of languageTag.
+var isLanguageTag = regexp.MustCompile(`^[a-z]{2,8}(-[a-z0-9]{1,8})*$`)
 
 // languageTag is a language tag in the form in which tags are compared.
 func languageTag(tag string) string {
@@ -325,23 +333,17 @@ func firstRunes(text string, limit int) string {
 	return text
 }
 
-// durationText prints a length of time with the symbols of the SI, which no language translates: 45 s, 15 min, 1 h 30 min. From one
-// minute on it is rounded up to whole minutes, because a customer is better off with the longer promise. A length that is
-// not positive is missing.
+// durationText prints a length of time with the symbols of the SI, which no language translates: 15 min, 1 h 30 min. It is
+// rounded up to whole minutes, because a customer is better off with the longer promise; no policy has lengths of less than
+// one. A length that is not positive is missing.
 func durationText(length time.Duration) string {
-	up := func(unit time.Duration) int64 {
-		count := int64(length / unit)
-		if length%unit > 0 {
-			count++
-		}
-		return count
+	minutes := int64(length / time.Minute)
+	if length%time.Minute > 0 {
+		minutes++
 	}
-	minutes := up(time.Minute)
-	switch seconds := up(time.Second); {
+	switch {
 	case length <= 0:
 		return ""
-	case seconds < 60:
-		return fmt.Sprintf("%d s", seconds)
 	case minutes < 60:
 		return fmt.Sprintf("%d min", minutes)
 	case minutes%60 == 0:

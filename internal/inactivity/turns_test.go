@@ -59,6 +59,8 @@ func TestWhoWroteAMessage(t *testing.T) {
 			waiting, sees(web, message(12, "guest", "MB-guest"), guest(0, "")), byCustomer},
 		"a web chat message of somebody who joined later is an agent's": {
 			waiting, sees(web, message(12, "guest", "MB-guest"), guest(5, "")), byAgent},
+		"who is alone in a web chat is the customer": {
+			waiting, with(sees(web, message(12, "guest", "MB-guest")), among(guest(0, ""))), byCustomer},
 		"of two who joined at once the same one is always the customer": {
 			waiting, sees(web, message(12, "guest", "MB-aa"), member{"MB-aa", Participant{Identity: "guest", Joined: at(1)}}), byCustomer},
 		"who joined first is no customer when somebody else is one by a sign": {
