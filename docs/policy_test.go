@@ -27,11 +27,14 @@ const (
 	crdFile = "config/crd/bases/contactcenter.flexops.dev_inactivitypolicies.yaml"
 )
 
-// schema is the part of an OpenAPI schema that names fields and their values.
+// schema is the part of an OpenAPI schema that names fields and their values, and says what it refuses.
 type schema struct {
 	Properties map[string]schema `json:"properties"`
 	Items      *schema           `json:"items"`
 	Enum       []string          `json:"enum"`
+	Rules      []struct {
+		Message string `json:"message"`
+	} `json:"x-kubernetes-validations"`
 }
 
 // fields adds what is below the path, in the notation of the guide: warnings[].before.
@@ -308,6 +311,20 @@ func TestTheExpressionsOfTheGuideChooseAsItSays(t *testing.T) {
 	}
 	if count < 10 {
 		t.Errorf("only %d expressions were found", count)
+	}
+}
+
+// The API server refuses what is no name by its form, such as CET, which the database has; the operator what is no zone.
+func TestBothRefusalsOfATimeZoneSayHowToWriteIt(t *testing.T) {
+	const cure = "write Area/City"
+	if rules := specFields(t)["hours.timeZone"].Rules; len(rules) != 1 || !strings.Contains(rules[0].Message, cure) {
+		t.Errorf("%s refuses a time zone with %+v, want %q", crdFile, rules, cure)
+	}
+	_, err := compile(policyOf(t, map[string]any{"hours": map[string]any{
+		"timeZone": "Europe/Madird", "weekly": []any{map[string]any{"days": []any{"Mon"}, "from": "09:00", "to": "18:00"}},
+	}}))
+	if err == nil || !strings.Contains(err.Error(), cure) {
+		t.Errorf("the operator refuses a time zone with %v, want %q", err, cure)
 	}
 }
 

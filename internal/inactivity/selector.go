@@ -193,6 +193,9 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 	return env, nil
 })
 
+// compareIt is the cure for a value that is none of true and false, or may be neither.
+const compareIt = "compare it with something, as in task.attributes.vip == true"
+
 // compile compiles an expression, and lists the attributes that have to be null for it where a task lacks them.
 func compile(expression string) (cel.Program, []string, error) {
 	if count := utf8.RuneCountInString(expression); count > maxExpression {
@@ -204,7 +207,7 @@ func compile(expression string) (cel.Program, []string, error) {
 	}
 	parsed, issues := env.Parse(expression)
 	if issues.Err() != nil {
-		return nil, nil, issue(issues)
+		return nil, nil, issue(expression, issues)
 	}
 	// This comes before the types are checked, because checking those of lists within lists takes the cube of their number.
 	review, err := reviewed(parsed.NativeRep())
@@ -213,10 +216,10 @@ func compile(expression string) (cel.Program, []string, error) {
 	}
 	checked, issues := env.Check(parsed)
 	if issues.Err() != nil {
-		return nil, nil, issue(issues)
+		return nil, nil, issue(expression, issues)
 	}
 	if output := checked.OutputType(); !output.IsExactType(types.BoolType) {
-		return nil, nil, fmt.Errorf("has to be true or false, and is of type %s: compare it with something, as in task.attributes.vip == true", output)
+		return nil, nil, fmt.Errorf("has to be true or false, and is of type %s: %s", output, compareIt)
 	}
 	if err := review.additions(checked.NativeRep()); err != nil {
 		return nil, nil, err
@@ -306,6 +309,10 @@ func (r *review) note(key string, tested bool) {
 func (r *review) call(node ast.Expr) error {
 	call, args := node.AsCall(), node.AsCall().Args()
 	switch name := call.FunctionName(); name {
+	case operators.LogicalNot, operators.LogicalAnd, operators.LogicalOr:
+		r.decided(args...)
+	case operators.Conditional:
+		r.decided(args[0])
 	case operators.Index:
 		if key, isText := literal(args[1]); isText && isAttributes(args[0]) {
 			r.note(key, false)
@@ -322,7 +329,7 @@ func (r *review) call(node ast.Expr) error {
 		}
 	case "map":
 		return errors.New("map is not available: has, all, exists, exists_one and filter are")
-	case "replace", "join", "format", "strings.quote":
+	case "replace", "join", "format", "quote": // strings.quote is a call of quote on strings until the types are checked
 		return fmt.Errorf("%s is not available, because what it makes can be of any length", name)
 	case overloads.Matches:
 		if len(args) == 0 {
@@ -335,6 +342,30 @@ func (r *review) call(node ast.Expr) error {
 		return r.costs.add(pattern)
 	}
 	return nil
+}
+
+// decided refuses an attribute where true or false is needed: the expression fails for each task that lacks it, or has it in
+// another type.
+func (r *review) decided(operands ...ast.Expr) {
+	for _, operand := range operands {
+		if r.err == nil && isAttribute(operand) {
+			r.err = r.at(operand.ID(), errors.New("an attribute may be missing, or neither true nor false: "+compareIt))
+		}
+	}
+}
+
+// isAttribute reports whether the node is an attribute, or something within one.
+func isAttribute(node ast.Expr) bool {
+	var of ast.Expr
+	switch {
+	case node.Kind() == ast.SelectKind && !node.AsSelect().IsTestOnly():
+		of = node.AsSelect().Operand()
+	case node.Kind() == ast.CallKind && node.AsCall().FunctionName() == operators.Index:
+		of = node.AsCall().Args()[0]
+	default:
+		return false
+	}
+	return isAttributes(of) || isAttribute(of)
 }
 
 // additions refuses + where it makes longer texts or lists.
@@ -393,17 +424,30 @@ type callCosts map[string]int
 func (c callCosts) add(pattern string) error {
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
-		return fmt.Errorf("the pattern of matches is none (https://github.com/google/re2/wiki/Syntax): %w", err)
+		return unusable(err)
 	}
 	program, err := syntax.Compile(parsed.Simplify())
 	if err != nil {
-		return fmt.Errorf("the pattern of matches is none (https://github.com/google/re2/wiki/Syntax): %w", err)
+		return unusable(err)
 	}
 	if len(program.Inst) > maxPattern {
 		return fmt.Errorf("the pattern of matches is too long, or repeats too much: it has %d steps, and %d are allowed", len(program.Inst), maxPattern)
 	}
 	c[pattern] = len(program.Inst)
 	return nil
+}
+
+// unusable says why a pattern cannot be used. To the regexp package one that repeats too much is none at all.
+func unusable(err error) error {
+	if found := (*syntax.Error)(nil); errors.As(err, &found) && found.Code == syntax.ErrInvalidRepeatSize {
+		var least, most int
+		if count, _ := fmt.Sscanf(found.Expr, "{%d,%d}", &least, &most); count == 2 && least > most {
+			return fmt.Errorf("the pattern of matches repeats nothing: write {%d,%d} for %s", most, least, found.Expr)
+		}
+		return fmt.Errorf("the pattern of matches repeats too much, at %s: %d steps are allowed, and each repetition counts", found.Expr, maxPattern)
+	}
+	return fmt.Errorf("the pattern of matches cannot be used (https://github.com/google/re2/wiki/Syntax): %s",
+		strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 }
 
 // CallCost is the cost of matching a regular expression, and of comparing lists and maps; nil leaves other calls to CEL.
@@ -430,7 +474,7 @@ func (c callCosts) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint
 }
 
 // issue makes the first of CEL's issues an error, with a cure where one is likely.
-func issue(issues *cel.Issues) error {
+func issue(expression string, issues *cel.Issues) error {
 	reported := issues.Errors()
 	if len(reported) == 0 {
 		return issues.Err()
@@ -443,7 +487,7 @@ func issue(issues *cel.Issues) error {
 	})
 	message, _, _ := strings.Cut(first.Message, " expecting {") // a list of all that CEL knows
 	message = strings.ReplaceAll(message, " (in container '')", "")
-	if cure := cure(first.Message); cure != "" {
+	if cure := cure(expression, first.Message); cure != "" {
 		message += ": " + cure
 	}
 	if first.Location.Line() < 1 {
@@ -452,14 +496,42 @@ func issue(issues *cel.Issues) error {
 	return fmt.Errorf("line %d, column %d: %s", first.Location.Line(), first.Location.Column()+1, message)
 }
 
-// quoted is the name that CEL's message is about.
-var quoted = regexp.MustCompile(`(undefined field|undeclared reference to|token recognition error at:|(?:mismatched|extraneous) input) '([^']*)'`)
+var (
+	// quoted is the name that CEL's message is about.
+	quoted = regexp.MustCompile(`(undefined field|undeclared reference to|token recognition error at:|(?:mismatched|extraneous) input) '([^']*)'`)
+
+	// hyphened is an attribute whose key has a hyphen, which is a minus to CEL.
+	hyphened = regexp.MustCompile(`\b(task\.attributes(?:\.\w+)*)\.(\w+(?:-[A-Za-z_]\w*)+)`)
+
+	// lengthOfTime is a length of time in the notation of CEL.
+	lengthOfTime = regexp.MustCompile(`\bduration\(\s*["']([^"']*)["']\s*\)`)
+)
+
+// calls are the functions on texts as they are written, by their names here and in other languages.
+var calls = func() map[string]string {
+	named := map[string]string{}
+	for call, names := range map[string][]string{
+		`task.queue.lowerAscii()`:      {"lowerAscii", "lower", "toLower", "toLowerCase"},
+		`task.queue.upperAscii()`:      {"upperAscii", "upper", "toUpper", "toUpperCase"},
+		`task.queue.trim()`:            {"trim", "strip"},
+		`task.queue.size()`:            {"size", "length", "len"},
+		`task.queue.contains("VIP")`:   {"contains", "includes"},
+		`task.queue.startsWith("VIP")`: {"startsWith", "hasPrefix"},
+		`task.queue.endsWith("VIP")`:   {"endsWith", "hasSuffix"},
+		`task.queue.matches("^VIP")`:   {"matches", "match"},
+	} {
+		for _, name := range names {
+			named[name] = call
+		}
+	}
+	return named
+}()
 
 // cure says what to write instead, if the message is about a mistake that is easily made.
-func cure(message string) string {
+func cure(expression, message string) string {
 	switch {
 	case strings.Contains(message, "no matching overload"):
-		return "the types do not go together: texts are in quotes, numbers are not"
+		return cureOfTypes(expression, message)
 	case strings.Contains(message, "recognition error at: ''"), strings.Contains(message, "recognition error at: '\""):
 		return "a text ends with the quote that it begins with"
 	}
@@ -469,6 +541,7 @@ func cure(message string) string {
 	}
 	name := strings.TrimSpace(found[2])
 	fields := slices.Sorted(maps.Keys(taskFields))
+	key := quotedKey(expression, name)
 	switch meant := nearest(name, fields); {
 	case strings.HasPrefix(name, "="):
 		return "compare with =="
@@ -476,6 +549,13 @@ func cure(message string) string {
 		return "write && for and, || for or, ! for not"
 	case strings.HasPrefix(found[1], "undeclared") && (strings.EqualFold(name, "true") || strings.EqualFold(name, "false") || strings.EqualFold(name, "null")):
 		return "write " + strings.ToLower(name)
+	case strings.HasPrefix(found[1], "undeclared") && key != "":
+		return "did you mean " + key + "?"
+	case strings.HasPrefix(found[1], "undeclared") && strings.Contains(expression, name+"("):
+		if call, known := calls[nearest(name, slices.Sorted(maps.Keys(calls)))]; known {
+			return "did you mean " + call + "?"
+		}
+		return "there is no such function"
 	case strings.HasPrefix(found[1], "undeclared") && meant != "":
 		return "did you mean " + taskVariable + "." + meant + "?"
 	case strings.HasPrefix(found[1], "undeclared"):
@@ -484,6 +564,38 @@ func cure(message string) string {
 		return "did you mean " + taskVariable + "." + meant + "?"
 	case found[1] == "undefined field":
 		return "task has " + strings.Join(fields, ", ") + "; did you mean task.attributes." + name + "?"
+	}
+	return ""
+}
+
+// cureOfTypes says what to write where types do not go together.
+func cureOfTypes(expression, message string) string {
+	key := quotedKey(expression, "")
+	switch {
+	case strings.Contains(message, "'_-_'") && key != "":
+		return "did you mean " + key + "?"
+	case strings.Contains(message, "'@in'") && strings.Contains(message, ", string)"):
+		return `in needs a list in brackets, as in task.queue in ["VIP"]; for a part of a text write task.queue.contains("VIP")`
+	case strings.Contains(message, "(int, duration)"), strings.Contains(message, "(duration, int)"):
+		written := "1h"
+		if found := lengthOfTime.FindStringSubmatch(expression); found != nil {
+			written = found[1]
+		}
+		length, err := time.ParseDuration(written)
+		if err != nil {
+			return "task.age is a number of seconds"
+		}
+		return fmt.Sprintf("task.age is a number of seconds: write %d for %s", int64(length/time.Second), written)
+	}
+	return "the types do not go together: texts are in quotes, numbers are not"
+}
+
+// quotedKey is an attribute with a hyphen as it has to be written, or "". part is a part of its key, "" is part of any.
+func quotedKey(expression, part string) string {
+	for _, found := range hyphened.FindAllStringSubmatch(expression, -1) {
+		if part == "" || slices.Contains(strings.Split(found[2], "-"), part) {
+			return fmt.Sprintf("%s[%q]", found[1], found[2])
+		}
 	}
 	return ""
 }

@@ -33,6 +33,23 @@ var lineOf = regexp.MustCompile(`\bline:(\d+)`)
 // unwritable is an attribute's key that cannot be written in a template: one that is no identifier.
 var unwritable = regexp.MustCompile(`\{\{[^{}]*\.Attributes\.([\pL\pN_]*[^\pL\pN_\s(){}|."]+[^\s(){}|]*|\d[^\s(){}|]*)`)
 
+// textCures say what to write instead where text/template's parser says little: the first whose words are in its error counts.
+var textCures = []struct{ problem, cure string }{
+	{"unexpected EOF", "{{end}} is missing: each {{if}} and each {{with}} needs one"},
+	{"unclosed action", "}} is missing"},
+	{"bad character U+007D", "}} is missing"},
+	{`unexpected "{"`, "}} is missing before it, or a { is too many"},
+	{"unclosed comment", "*/}} is missing"},
+	{"unterminated quoted string", `a text ends with the double quote that it begins with, as in "sms"`},
+	{`unexpected "="`, `compare with eq, as in {{if eq .Channel "sms"}}`},
+	{`unexpected "!"`, `write not, as in {{if not .Customer.Name}}, or ne for !=, as in {{if ne .Channel "sms"}}`},
+	{`unexpected "&"`, "write and, as in {{if and .Customer.Name .Channel}}"},
+	{`unexpected "|"`, "write " + fallback},
+}
+
+// fallback is how to write one value for when another is missing.
+const fallback = `or, as in {{or .Customer.Name "you"}}`
+
 func (p textParser) template() ([]textPart, error) {
 	trees := map[string]*parse.Tree{}
 	tree := parse.New("line") // which makes its errors begin with "template: line:1:"
@@ -59,7 +76,14 @@ func (p textParser) explain(err error) error {
 			"and no digit at its beginning: give the task another attribute of the same value", p.source[key[2]:key[3]])
 	}
 	sentence := strings.TrimPrefix(err.Error(), "template: ")
-	return fmt.Errorf("%s: %s", clipped(lineOf.ReplaceAllString(sentence, "line $1"), maxSentence-len(textContents)), textContents)
+	cure := textContents
+	for _, known := range textCures {
+		if strings.Contains(sentence, ": "+known.problem) {
+			cure = known.cure
+			break
+		}
+	}
+	return fmt.Errorf("%s: %s", clipped(lineOf.ReplaceAllString(sentence, "line $1"), maxSentence-len(cure)), cure)
 }
 
 // refuse is an error about the place in the text.
@@ -129,7 +153,14 @@ func (p textParser) pipeline(pipe *parse.PipeNode, within bool) (textExpression,
 		return textExpression{}, p.refuse(pipe.Position(), "variables such as %s are not allowed: %s", pipe.Decl[0], textContents)
 	}
 	if len(pipe.Cmds) != 1 {
-		return textExpression{}, p.refuse(pipe.Position(), "| is not allowed: %s", textContents)
+		cure := textContents
+		if slices.ContainsFunc(pipe.Cmds, func(command *parse.CommandNode) bool {
+			name, called := command.Args[0].(*parse.IdentifierNode)
+			return called && (name.Ident == "default" || name.Ident == "or")
+		}) {
+			cure = "write " + fallback
+		}
+		return textExpression{}, p.refuse(pipe.Position(), "| is not allowed: %s", cure)
 	}
 	args := pipe.Cmds[0].Args
 	if name, called := args[0].(*parse.IdentifierNode); called {
@@ -223,6 +254,8 @@ func (p textParser) call(name *parse.IdentifierNode, nodes []parse.Node, within 
 	switch {
 	case !known && len(nodes) == 0:
 		return textExpression{}, p.unknown(name, name.Ident)
+	case name.Ident == "default":
+		return textExpression{}, p.refuse(name.Position(), "the function default is not allowed: write %s", fallback)
 	case !known:
 		return textExpression{}, p.refuse(name.Position(), "the function %s is not allowed: %s", name, textContents)
 	case len(nodes) < bounds.least || len(nodes) > bounds.most:

@@ -264,6 +264,7 @@ func TestATemplateThatCannotBeUsedSaysWhatToWrite(t *testing.T) {
 		"Hi {{if .Channel}}\n\nthere":                `line 3: unexpected EOF: {{end}} is missing: each {{if}} and each {{with}} needs one`,
 		`{{if .Channel}}a{{endif}}`:                  `{{end}} is missing`,
 		`{{.Customer.Name | default "you"}}`:         `line 1: | is not allowed: write or, as in {{or .Customer.Name "you"}}`,
+		`{{.Customer.Name | or "you"}}`:              `| is not allowed: write or, as in {{or .Customer.Name "you"}}`,
 		`{{.Customer.Name || "you"}}`:                `write or, as in {{or .Customer.Name "you"}}`,
 		`{{default "you" .Customer.Name}}`:           `the function default is not allowed: write or, as in {{or .Customer.Name "you"}}`,
 		`{{if .Channel == "sms"}}a{{end}}`:           `compare with eq, as in {{if eq .Channel "sms"}}`,
