@@ -44,6 +44,10 @@ func summarize(policy *v1alpha1.InactivityPolicy, scope *scope, problem *problem
 		return
 	}
 	if problem != nil {
+		if scope.overlap.revision != "" && scope.overlap.revision != status.EffectiveRevision {
+			// Edited since it took effect: it is not in force until it takes effect anew.
+			outOfForce(status)
+		}
 		summarizeProblem(policy, problem)
 		return
 	}

@@ -382,3 +382,22 @@ func TestAPolicyThatStandsByStillNamesAQueueThatThereIsNot(t *testing.T) {
 		t.Errorf("Ready = %+v", ready)
 	}
 }
+
+func TestAPolicyThatWasEditedDuringAnOutageIsNotInForceUntilItTakesEffectAnew(t *testing.T) {
+	outage := &problem{class: transient, reason: v1alpha1.ReasonTwilioUnavailable, message: "m"}
+	inForce := func(revision string) *v1alpha1.InactivityPolicy {
+		policy := stalledPolicy()
+		summarize(policy, &scope{workspace: found(), overlap: overlap{revision: "as it was"}}, nil, time.Unix(1000, 0))
+		summarize(policy, &scope{workspace: found(), overlap: overlap{revision: revision}}, outage, time.Unix(2000, 0))
+		return policy
+	}
+	if since := inForce("as it was").Status.EffectiveSince; since == nil || since.Unix() != 1000 {
+		t.Errorf("an outage alone: effective since %v, want as before", since)
+	}
+	if since := inForce("").Status.EffectiveSince; since == nil {
+		t.Error("an outage in which the others could not be read puts the policy out of force")
+	}
+	if since := inForce("edited").Status.EffectiveSince; since != nil {
+		t.Errorf("an edit during an outage: effective since %v, want not yet", since)
+	}
+}
