@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -99,13 +100,13 @@ func (p *pass) account(ctx context.Context, decision inactivity.Decision, err er
 	}
 	p.audit(ctx, decision, outcome, p.claimed())
 	if outcome == outcomeRefused {
-		p.warn(reasonTextRefused, fmt.Sprintf("Conversation %s: the %s was not sent, because Twilio refuses it: %s", p.key.ConversationSID, decision.Claim.Step, err))
+		p.recordAct(corev1.EventTypeWarning, reasonTextRefused, fmt.Sprintf("Conversation %s: the %s was not sent, because Twilio refuses it: %s", p.key.ConversationSID, decision.Claim.Step, err))
 		return
 	}
-	p.record(p.owner, corev1.EventTypeNormal, string(decision.Act),
+	p.recordAct(corev1.EventTypeNormal, string(decision.Act),
 		fmt.Sprintf("Conversation %s: %s (%s)", p.key.ConversationSID, told(decision), decision.Reason))
 	if decision.Message.Shortened {
-		p.warn(reasonMessageTooLong, fmt.Sprintf("Conversation %s: the %s was sent without the values of its template, because with them it is longer than %d characters; shorten it",
+		p.recordAct(corev1.EventTypeWarning, reasonMessageTooLong, fmt.Sprintf("Conversation %s: the %s was sent without the values of its template, because with them it is longer than %d characters; shorten it",
 			p.key.ConversationSID, decision.Claim.Step, inactivity.MaxBody))
 	}
 }
@@ -380,14 +381,25 @@ func (p *pass) closeConversation(ctx context.Context) error {
 	return nil
 }
 
-// warn records a warning on the policy that owns the conversation.
+// warn records on the policy that owns the conversation that somebody has to mend something, for as long as it is so.
 func (p *pass) warn(reason, message string) {
 	p.record(p.owner, corev1.EventTypeWarning, reason, message)
 }
 
 // record records an event about the conversation on a policy. The conversation is the event's related object, because
-// Kubernetes takes events on one object that differ in nothing but their note for repetitions of the first.
+// Kubernetes takes events that differ in nothing but their note for repetitions of the first.
 func (p *pass) record(policy *v1alpha1.InactivityPolicy, kind, reason, note string) {
-	related := &corev1.ObjectReference{Kind: "Conversation", Namespace: policy.Namespace, Name: p.key.ConversationSID}
-	p.reconciler.Recorder.Eventf(policy, related, kind, reason, actionConversation, "%s", shortened(note, noteLength))
+	p.reconciler.Recorder.Eventf(policy, p.related(policy), kind, reason, actionConversation, "%s", shortened(note, noteLength))
+}
+
+// recordAct records an event about an act on the conversation: one for each, also for two of a kind.
+func (p *pass) recordAct(kind, reason, note string) {
+	related := p.related(p.owner)
+	related.ResourceVersion = strconv.FormatInt(p.snapshot.Now.UnixNano(), 10)
+	p.reconciler.Recorder.Eventf(p.owner, related, kind, reason, actionConversation, "%s", shortened(note, noteLength))
+}
+
+// related is the conversation, for an event.
+func (p *pass) related(policy *v1alpha1.InactivityPolicy) *corev1.ObjectReference {
+	return &corev1.ObjectReference{Kind: "Conversation", Namespace: policy.Namespace, Name: p.key.ConversationSID}
 }

@@ -85,7 +85,7 @@ func (p *pass) observe(ctx context.Context, decision inactivity.Decision) bool {
 
 	p.reconciler.Acts(string(decision.Act), outcomeObserved)
 	p.audit(ctx, decision, outcomeObserved, decision.Claim)
-	p.record(p.owner, corev1.EventTypeNormal, reasonWouldAct, fmt.Sprintf("Conversation %s, due at %s: %s (%s), if spec.mode were Enforce",
+	p.recordAct(corev1.EventTypeNormal, reasonWouldAct, fmt.Sprintf("Conversation %s, due at %s: %s (%s), if spec.mode were Enforce",
 		p.key.ConversationSID, decision.StepDue.UTC().Format(time.RFC3339), told(decision), decision.Reason))
 	return true
 }

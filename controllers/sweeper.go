@@ -219,7 +219,7 @@ func (s *Sweeper) count(shared workspacePolicies, swept []sweptConversation) []v
 		if planned.held {
 			own.Held++
 		}
-		if planned.due || !planned.lookAt.IsZero() && s.Clock.Now().After(planned.lookAt) {
+		if planned.due {
 			own.Due++
 		}
 	}
