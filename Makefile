@@ -71,6 +71,18 @@ test: ## Run the tests on a real API server with the race detector (PKG, ARGS: g
 	@grep -v '/zz_generated\.' cover.tmp >cover.out && rm -f cover.tmp
 	@go tool cover -func=cover.out | awk 'END {print "coverage of api, controllers and internal: " $$NF}'
 
+SEEDS ?= 100
+HOURS ?= 24
+FIRST ?= 1
+
+.PHONY: simulate
+simulate: ## Run the operator in a simulated contact centre under every fault (SEEDS, HOURS of each, FIRST seed, ARGS).
+	go test -count=1 -timeout=24h ./test/simulation -run 'TestSimulation$$' -seeds=$(SEEDS) -hours=$(HOURS) -first=$(FIRST) $(ARGS)
+
+.PHONY: simulate-mutants
+simulate-mutants: ## Break the operator in one way after the other, and see the simulation notice (ONLY: those that match).
+	go run ./hack/mutants $(if $(ONLY),-only '$(ONLY)')
+
 .PHONY: cover
 cover: cover.out ## Show the last test run's coverage, function by function, and write cover.html.
 	@go tool cover -func=cover.out

@@ -129,6 +129,23 @@ func (s State) Workspace(sid string) (WorkspaceState, bool) {
 	return WorkspaceState{}, false
 }
 
+// StateOf is one conversation with its tasks; false when there is none of that SID.
+func (s *Simulator) StateOf(conversationSID string) (ConversationState, []TaskState, bool) {
+	s.lock()
+	defer s.mu.Unlock()
+	c, known := s.conversations.get(conversationSID)
+	if !known {
+		return ConversationState{}, nil, false
+	}
+	var tasks []TaskState
+	for _, t := range c.workspace.tasks.order {
+		if t.conversation == c {
+			tasks = append(tasks, t.snapshot())
+		}
+	}
+	return c.snapshot(), tasks, true
+}
+
 // State takes a snapshot.
 func (s *Simulator) State() State {
 	s.lock()
@@ -179,7 +196,7 @@ func (c *conversation) snapshot() ConversationState {
 		InactiveAfter: c.inactiveAfter, ClosedAfter: c.closedAfter,
 		DateInactive: moment(c.dateInactive), DateClosed: moment(c.dateClosed),
 		Created: c.created.UTC(), Updated: c.updated.UTC(),
-		Messages: []MessageState{}, Participants: []ParticipantState{}, Webhooks: []WebhookState{},
+		Messages: make([]MessageState, 0, len(c.messages.order)), Participants: []ParticipantState{}, Webhooks: []WebhookState{},
 	}
 	if c.channel != nil {
 		shown.ChannelStatus = c.channel.status

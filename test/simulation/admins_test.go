@@ -1,0 +1,148 @@
+package simulation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/twiliosim"
+)
+
+// drawDialect draws how Twilio is to be read where its documentation is silent.
+func drawDialect(r *rand.Rand) twiliosim.Dialect {
+	odd := func() bool { return chance(r, 0.35) }
+	return twiliosim.Dialect{
+		RESTMessageKeepsTimer: odd(), RESTMessageKeepsInactive: odd(), ResentTimerKeepsRunning: odd(),
+		ClosedChannelKeepsConversation: odd(), ClosedConversationEndsChannel: odd(),
+		EmptyFilterMeansNoEvents: odd(), EventsAreNotRetried: odd(), StaleIfMatchIsIgnored: chance(r, 0.1),
+		TaskListsHaveNullAttributes: odd(), TaskIndexLag: oneOf(r, 0, 0, time.Second, 5*time.Second), AssignedTaskCountsFromCreation: odd(),
+	}
+}
+
+// administer makes policies at the beginning, and edits, suspends, deletes and makes them now and then.
+func (w *world) administer(draw *rand.Rand) {
+	for i := range 1 + draw.IntN(3) {
+		w.cluster.create(policyName(i), drawSpec(draw, i))
+	}
+	every := oneOf(draw, 0, time.Hour, 4*time.Hour, 10*time.Hour)
+	for every > 0 {
+		time.Sleep(between(draw, time.Second, every))
+		if !time.Now().Before(w.calm.Add(-calmAdmins)) {
+			return
+		}
+		w.editSomething(draw)
+	}
+}
+
+func policyName(i int) types.NamespacedName {
+	return types.NamespacedName{Namespace: namespace, Name: fmt.Sprintf("policy-%d", i)}
+}
+
+// editSomething is one act of an admin.
+func (w *world) editSomething(draw *rand.Rand) {
+	i := draw.IntN(3)
+	name := policyName(i)
+	existing := false
+	for _, policy := range w.cluster.all() {
+		existing = existing || policy.Name == name.Name
+	}
+	if !existing {
+		w.tell("an admin makes %s", name.Name)
+		w.cluster.create(name, drawSpec(draw, i))
+		return
+	}
+	what := oneOf(draw, "timeout", "timeout", "warnings", "suspend", "suspend", "mode", "waitingOn", "anchor", "priority", "selector", "delete", "existing", "message", "action", "wipe the status")
+	fresh := drawSpec(draw, i)
+	w.tell("an admin edits %s: %s", name.Name, what)
+	if what == "delete" {
+		w.cluster.remove(name)
+		return
+	}
+	w.cluster.edit(name, func(policy *v1alpha1.InactivityPolicy) {
+		spec := &policy.Spec
+		switch what {
+		case "timeout":
+			spec.Timeout, spec.Warnings = fresh.Timeout, fresh.Warnings
+		case "warnings":
+			spec.Warnings = warningsFor(draw, spec.Timeout)
+		case "suspend":
+			spec.Suspend = !spec.Suspend
+		case "mode":
+			spec.Mode = oneOf(draw, v1alpha1.ModeEnforce, v1alpha1.ModeObserve)
+		case "waitingOn":
+			spec.WaitingOn = fresh.WaitingOn
+		case "anchor":
+			spec.Anchor = fresh.Anchor
+		case "priority":
+			spec.Priority = fresh.Priority
+		case "selector":
+			spec.Selector = fresh.Selector
+		case "existing":
+			spec.Existing = fresh.Existing
+		case "message":
+			spec.Message = oneOf(draw, "", "Goodbye.", "Your session has timed out.")
+		case "action":
+			spec.OnTimeout = fresh.OnTimeout
+		case "wipe the status":
+			policy.Status = v1alpha1.InactivityPolicyStatus{}
+		}
+		if spec.OnTimeout != nil && spec.OnTimeout.Action == v1alpha1.ActionNotify && spec.Message == "" {
+			spec.Message = "Goodbye."
+		}
+	})
+}
+
+// timeouts are those of the policies; the longest is well below the time that is left at the end.
+var timeouts = []v1alpha1.Duration{"2m", "5m", "15m", "30m", "1h"}
+
+func drawSpec(draw *rand.Rand, i int) v1alpha1.InactivityPolicySpec {
+	spec := v1alpha1.InactivityPolicySpec{
+		CredentialsSecretRef: v1alpha1.SecretReference{Name: secretName},
+		Workspace:            v1alpha1.WorkspaceReference{FriendlyName: "Flex Task Assignment"},
+		Timeout:              oneOf(draw, timeouts...),
+		Message:              oneOf(draw, "Your session has timed out.", "Your session has timed out.", ""),
+		Hold:                 &v1alpha1.Hold{Attribute: holdAttribute},
+		WaitingOn:            oneOf(draw, "", "", v1alpha1.WaitingOnCustomer),
+		Anchor:               oneOf(draw, "", "", v1alpha1.AnchorFirstUnanswered),
+		Existing:             oneOf(draw, "", "", v1alpha1.ExistingGrace, v1alpha1.ExistingImmediate),
+		Mode:                 oneOf(draw, "", "", "", v1alpha1.ModeObserve),
+		Priority:             draw.Int32N(3),
+		Suspend:              chance(draw, 0.05),
+	}
+	spec.Warnings = warningsFor(draw, spec.Timeout)
+	if i > 0 {
+		spec.Selector = &v1alpha1.Selector{}
+		if chance(draw, 0.7) {
+			spec.Selector.Channels = []string{oneOf(draw, "sms", "whatsapp", "web")}
+		} else {
+			spec.Selector.TaskQueues = []string{oneOf(draw, "Sales", "Everyone")}
+		}
+	}
+	if chance(draw, 0.3) {
+		spec.OnTimeout = &v1alpha1.OnTimeout{Action: oneOf(draw, v1alpha1.ActionWrapUp, v1alpha1.ActionClose, v1alpha1.ActionNotify)}
+		if spec.OnTimeout.Action == v1alpha1.ActionNotify {
+			spec.Message = "Are you still there?"
+		}
+	}
+	if chance(draw, 0.15) {
+		spec.Callback = &v1alpha1.Callback{Mode: v1alpha1.CallbackDisabled}
+	}
+	return spec
+}
+
+func warningsFor(draw *rand.Rand, timeout v1alpha1.Duration) []v1alpha1.Warning {
+	length, err := timeout.Parse()
+	if err != nil {
+		panic(err)
+	}
+	var warnings []v1alpha1.Warning
+	for _, before := range []v1alpha1.Duration{"10m", "3m", "1m"} {
+		if earlier, err := before.Parse(); err == nil && earlier < length && chance(draw, 0.3) {
+			warnings = append(warnings, v1alpha1.Warning{Before: before, Message: v1alpha1.Text("We close this chat in " + before)})
+		}
+	}
+	return warnings
+}

@@ -1,0 +1,241 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
+
+	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/metrics"
+	"github.com/flexops-dev/inactivity-operator/internal/operator"
+)
+
+// drainDelay and drainPatience are how long a replica that is asked to stop goes on serving, and when it is killed.
+const (
+	drainDelay    = 5 * time.Second
+	drainPatience = 60 * time.Second
+)
+
+// scheme is what the operator's own is.
+var scheme = func() *runtime.Scheme {
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(s); err != nil {
+			panic(err)
+		}
+	}
+	return s
+}()
+
+// replica is one process of the operator: all its parts, wired as in production, with a manager that the simulation plays.
+type replica struct {
+	manager.Manager // what is not used panics
+	w               *world
+	name            string
+	skew            time.Duration
+	cache           *replicaCache
+
+	runnables []manager.Runnable
+	receiver  http.Handler
+	elected   chan struct{}
+	leads     bool
+
+	down    chan struct{} // closed when the process is gone
+	ctx     context.Context
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// newReplica makes and starts a replica.
+func newReplica(w *world, name string, skew time.Duration) *replica {
+	r := &replica{w: w, name: name, skew: skew, elected: make(chan struct{}), down: make(chan struct{})}
+	r.cache = newReplicaCache(r)
+	r.ctx, r.stop = context.WithCancel(context.Background())
+	collectors, err := metrics.New(prometheus.NewRegistry())
+	if err != nil {
+		panic(err)
+	}
+	_, err = operator.AddToManager(r.ctx, r, operator.Config{
+		PublicURL:           w.publicURL,
+		ReceiverListener:    newSilentListener(),
+		ReceiverDrainDelay:  drainDelay,
+		TwilioAPIURL:        "http://twilio.simulated",
+		TwilioTransport:     twilioLink{replica: r},
+		SweepInterval:       w.sweepInterval,
+		SyncInterval:        w.syncInterval,
+		MaxConcurrent:       w.maxConcurrent,
+		Metrics:             collectors,
+		Clock:               skewedClock{skew: skew},
+		Random:              func() float64 { return w.dice.roll(name + " waits " + time.Now().String()).Float64() },
+		WithoutQueueMetrics: true,
+	})
+	if err != nil {
+		panic(err)
+	}
+	for _, runnable := range r.runnables {
+		if !needsLeader(runnable) {
+			r.run(runnable)
+		}
+	}
+	return r
+}
+
+func needsLeader(runnable manager.Runnable) bool {
+	elected, ok := runnable.(manager.LeaderElectionRunnable)
+	return !ok || elected.NeedLeaderElection()
+}
+
+func (r *replica) run(runnable manager.Runnable) {
+	r.running.Go(func() {
+		if err := runnable.Start(r.ctx); err != nil && r.ctx.Err() == nil {
+			r.w.wrong("%s: %T has ended: %v", r.name, runnable, err)
+		}
+	})
+}
+
+// lead makes the replica the leader.
+func (r *replica) lead() {
+	r.leads = true
+	close(r.elected)
+	for _, runnable := range r.runnables {
+		if needsLeader(runnable) {
+			r.run(runnable)
+		}
+	}
+}
+
+// crash ends the process at once: whatever it is doing is never finished.
+func (r *replica) crash() {
+	if !r.crashed() {
+		close(r.down)
+		r.stop()
+	}
+}
+
+func (r *replica) crashed() bool {
+	select {
+	case <-r.down:
+		return true
+	default:
+		return false
+	}
+}
+
+// terminate asks the process to stop, as SIGTERM does: it drains, and is killed when that takes too long.
+func (r *replica) terminate() {
+	r.stop()
+	ended := make(chan struct{})
+	go func() {
+		r.running.Wait()
+		close(ended)
+	}()
+	timer := time.NewTimer(drainPatience)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+	case <-r.down:
+	}
+	r.crash()
+}
+
+// serves says whether callbacks reach the replica.
+func (r *replica) serves() bool { return r.receiver != nil && !r.crashed() && r.ctx.Err() == nil }
+
+// Add takes a part of the operator.
+func (r *replica) Add(runnable manager.Runnable) error {
+	r.runnables = append(r.runnables, runnable)
+	if handler, ok := runnable.(http.Handler); ok {
+		r.receiver = handler
+	}
+	return nil
+}
+
+// Elected is closed when the replica becomes the leader.
+func (r *replica) Elected() <-chan struct{} { return r.elected }
+
+// GetScheme is the operator's.
+func (r *replica) GetScheme() *runtime.Scheme { return scheme }
+
+// GetCache is what the replica knows of the cluster.
+func (r *replica) GetCache() cache.Cache { return r.cache }
+
+// GetFieldIndexer registers the cache's indexes.
+func (r *replica) GetFieldIndexer() client.FieldIndexer { return r.cache }
+
+// GetClient reads from the cache and writes to the API server.
+func (r *replica) GetClient() client.Client { return replicaClient{replica: r} }
+
+// GetAPIReader reads from the API server.
+func (r *replica) GetAPIReader() client.Reader { return secretReader{replica: r} }
+
+// GetEventRecorder drops events: nothing depends on them.
+func (r *replica) GetEventRecorder(string) recorder.EventRecorder { return silentRecorder{} }
+
+// GetLogger drops lines, unless a seed is replayed.
+func (r *replica) GetLogger() logr.Logger { return r.w.logger.WithName(r.name) }
+
+// GetControllerOptions lets many replicas have controllers of the same name.
+func (r *replica) GetControllerOptions() config.Controller {
+	return config.Controller{SkipNameValidation: new(true)}
+}
+
+// silentRecorder records nothing: what is not used of it panics.
+type silentRecorder struct{ recorder.EventRecorder }
+
+// Eventf drops an event.
+func (silentRecorder) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {
+}
+
+// skewedClock is a replica's clock: it shows another time than Twilio's, and goes as fast.
+type skewedClock struct {
+	clock.RealClock
+	skew time.Duration
+}
+
+// Now is the time that the clock shows.
+func (c skewedClock) Now() time.Time { return time.Now().Add(c.skew) }
+
+// Since is how long ago the clock showed that time.
+func (c skewedClock) Since(at time.Time) time.Duration { return c.Now().Sub(at) }
+
+// silentListener is what the receiver listens on. Nobody connects: callbacks are handed to it directly.
+type silentListener struct {
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newSilentListener() *silentListener { return &silentListener{closed: make(chan struct{})} }
+
+// Accept waits until the listener is closed.
+func (l *silentListener) Accept() (net.Conn, error) {
+	<-l.closed
+	return nil, net.ErrClosed
+}
+
+// Close ends Accept.
+func (l *silentListener) Close() error {
+	err := errors.New("closed already")
+	l.once.Do(func() {
+		close(l.closed)
+		err = nil
+	})
+	return err
+}
+
+// Addr is nobody's.
+func (l *silentListener) Addr() net.Addr { return &net.TCPAddr{} }

@@ -1,0 +1,120 @@
+package simulation
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+)
+
+// terms are what a policy promises, read from the design and not by the operator's own code.
+type terms struct {
+	name                           string
+	timeout                        time.Duration
+	warnings                       []time.Duration
+	silent                         bool
+	onlyCustomers, firstUnanswered bool
+	existing                       v1alpha1.Existing
+	action                         v1alpha1.TimeoutAction
+	acts                           bool // in force, neither suspended nor observing
+	since                          time.Time
+}
+
+func termsOf(policy *v1alpha1.InactivityPolicy) terms {
+	spec := policy.Spec
+	length := func(d v1alpha1.Duration) time.Duration {
+		parsed, err := time.ParseDuration(string(d))
+		if err != nil {
+			panic(err)
+		}
+		return parsed
+	}
+	t := terms{
+		name: policy.Namespace + "/" + policy.Name, timeout: length(spec.Timeout), silent: spec.Message == "",
+		onlyCustomers: spec.WaitingOn == v1alpha1.WaitingOnCustomer, firstUnanswered: spec.Anchor == v1alpha1.AnchorFirstUnanswered,
+		existing: cmp.Or(spec.Existing, v1alpha1.ExistingGrace), action: v1alpha1.ActionClose,
+	}
+	for _, warning := range spec.Warnings {
+		t.warnings = append(t.warnings, length(warning.Before))
+	}
+	if spec.OnTimeout != nil {
+		t.action = cmp.Or(spec.OnTimeout.Action, t.action)
+	}
+	if since := policy.Status.EffectiveSince; since != nil {
+		t.since = since.Time
+	}
+	t.acts = !spec.Suspend && spec.Mode != v1alpha1.ModeObserve && !t.since.IsZero() && policy.DeletionTimestamp.IsZero()
+	return t
+}
+
+// owner is the policy that a conversation belongs to: of those that select it the one with the highest priority, then the
+// oldest, then the first by name.
+func owner(policies []*v1alpha1.InactivityPolicy, channel, queue string) *v1alpha1.InactivityPolicy {
+	var chosen *v1alpha1.InactivityPolicy
+	for _, policy := range policies {
+		if policy.DeletionTimestamp.IsZero() && policy.Status.Workspace != nil && selects(policy.Spec.Selector, channel, queue) &&
+			(chosen == nil || precedes(policy, chosen)) {
+			chosen = policy
+		}
+	}
+	return chosen
+}
+
+func selects(selector *v1alpha1.Selector, channel, queue string) bool {
+	if selector == nil {
+		return true
+	}
+	return (len(selector.Channels) == 0 || slices.Contains(selector.Channels, channel)) &&
+		(len(selector.TaskQueues) == 0 || slices.Contains(selector.TaskQueues, queue))
+}
+
+func precedes(a, b *v1alpha1.InactivityPolicy) bool {
+	return cmp.Or(
+		cmp.Compare(b.Spec.Priority, a.Spec.Priority),
+		a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
+		cmp.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name),
+	) < 0
+}
+
+// entry is the operator's entry in the attributes of a task or a message.
+type entry struct {
+	Policy        string    `json:"policy"`
+	Step          string    `json:"step"`
+	Episode       string    `json:"episode"`
+	At            time.Time `json:"at"`
+	IdleSeconds   int64     `json:"idleSeconds"`
+	IdleSince     time.Time `json:"idleSince"`
+	BeforeSeconds int64     `json:"beforeSeconds"`
+	Action        string    `json:"action"`
+}
+
+// entryIn reads the operator's entry out of attributes.
+func entryIn(attributes string) (entry, bool) {
+	var all map[string]json.RawMessage
+	var own entry
+	if json.Unmarshal([]byte(attributes), &all) != nil || json.Unmarshal(all["inactivityPolicy"], &own) != nil {
+		return entry{}, false
+	}
+	return own, true
+}
+
+// foreign are the attributes without the operator's entry.
+func foreign(attributes string) string {
+	var all map[string]any
+	if json.Unmarshal([]byte(attributes), &all) != nil {
+		return attributes
+	}
+	delete(all, "inactivityPolicy")
+	text, err := json.Marshal(all)
+	if err != nil {
+		return attributes
+	}
+	return string(text)
+}
+
+func hasHold(attributes string) bool {
+	var all map[string]any
+	return json.Unmarshal([]byte(attributes), &all) == nil && all[holdAttribute] == true
+}
