@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -62,7 +65,7 @@ func (c *replicaCache) arrive(one change) {
 	} else {
 		c.policies[client.ObjectKeyFromObject(one.after)] = one.after
 	}
-	handlers := c.handlers
+	handlers := slices.Clone(c.handlers)
 	c.mu.Unlock()
 	for _, handler := range handlers {
 		switch {
@@ -104,12 +107,27 @@ type replicaInformer struct {
 func (i replicaInformer) AddEventHandlerWithOptions(handler toolscache.ResourceEventHandler, _ toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
 	i.cache.mu.Lock()
 	i.cache.handlers = append(i.cache.handlers, handler)
+	slices.SortFunc(i.cache.handlers, func(a, b toolscache.ResourceEventHandler) int { return strings.Compare(nameOf(a), nameOf(b)) })
 	known := i.cache.listed(func(*v1alpha1.InactivityPolicy) bool { return true })
 	i.cache.mu.Unlock()
 	for _, policy := range known {
 		handler.OnAdd(policy, true)
 	}
 	return synced{}, nil
+}
+
+// nameOf tells the event handlers of a controller apart, by their predicates: they register in any order, and have to be
+// called in the same one every time.
+func nameOf(handler toolscache.ResourceEventHandler) string {
+	predicates := reflect.ValueOf(handler).Elem().FieldByName("predicates")
+	if !predicates.IsValid() {
+		panic(fmt.Sprintf("a %T has no predicates any more", handler))
+	}
+	var names []string
+	for i := range predicates.Len() {
+		names = append(names, predicates.Index(i).Elem().Type().String())
+	}
+	return strings.Join(names, " ")
 }
 
 // synced is the registration of a handler that has heard all there was.

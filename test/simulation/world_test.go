@@ -275,7 +275,9 @@ func (w *world) forge(draw *rand.Rand) {
 
 // retire deletes all policies and lets the operator clean up.
 func (w *world) retire() {
+	draw := w.dice.roll("retirement")
 	for _, policy := range w.cluster.all() {
+		time.Sleep(between(draw, time.Millisecond, 10*time.Second))
 		w.cluster.remove(types.NamespacedName{Namespace: policy.Namespace, Name: policy.Name})
 	}
 	time.Sleep(5 * time.Minute)
