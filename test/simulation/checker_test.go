@@ -44,7 +44,6 @@ type checker struct {
 	attrs          map[string]string
 	waiting        bool
 	state, channel string
-	openings       int
 }
 
 // snapshot is all policies from a moment on.
@@ -508,7 +507,6 @@ func (c *checker) finally() {
 		if t == nil {
 			continue
 		}
-		c.openings++
 		seen, tasks := c.look(sid)
 		live := slices.ContainsFunc(tasks, func(task twiliosim.TaskState) bool { return task.Status == "assigned" })
 		held := slices.ContainsFunc(tasks, func(task twiliosim.TaskState) bool { return task.Status == "assigned" && hasHold(task.Attributes) })
