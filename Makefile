@@ -66,7 +66,7 @@ lint: $(GOLANGCI_LINT) ## Run the linters over every Go module with code.
 .PHONY: test
 test: ## Run the tests on a real API server with the race detector (PKG, ARGS: go test's), and print the coverage.
 	@KUBEBUILDER_ASSETS="$$(go run -C hack/controlplane .)" && export KUBEBUILDER_ASSETS && \
-		go test -race -parallel 6 -covermode=atomic -coverpkg=$(COVERED) -coverprofile=cover.tmp $(ARGS) $(or $(PKG),./...)
+		go test -race -timeout=30m -parallel 6 -covermode=atomic -coverpkg=$(COVERED) -coverprofile=cover.tmp $(ARGS) $(or $(PKG),./...)
 	@go test -C hack/controlplane -race $(ARGS) ./...
 	@grep -v '/zz_generated\.' cover.tmp >cover.out && rm -f cover.tmp
 	@go tool cover -func=cover.out | awk 'END {print "coverage of api, controllers and internal: " $$NF}'
@@ -77,11 +77,22 @@ FIRST ?= 1
 
 .PHONY: simulate
 simulate: ## Run the operator in a simulated contact centre under every fault (SEEDS, HOURS of each, FIRST seed, ARGS).
-	go test -count=1 -timeout=24h ./test/simulation -run 'TestSimulation$$' -seeds=$(SEEDS) -hours=$(HOURS) -first=$(FIRST) $(ARGS)
+	@failed=0; \
+	for test in "TestSimulation $(SEEDS)" "TestCallbackLifeCycle $$((($(SEEDS) + 9) / 10))"; do set -- $$test; \
+		go test -C test/simulation -count=1 -timeout=24h -run "$$1\$$" -seeds=$$2 -hours=$(HOURS) -first=$(FIRST) $(ARGS) || failed=1; \
+	done; exit $$failed
 
 .PHONY: simulate-mutants
 simulate-mutants: ## Break the operator in one way after the other, and see the simulation notice (ONLY: those that match).
 	go run ./hack/mutants $(if $(ONLY),-only '$(ONLY)')
+
+SEED ?= 0
+CONVERSATIONS ?= 300
+
+.PHONY: chaos
+chaos: build ## Kill, stop and cut off real processes of the operator, under load, in six minutes (SEED, CONVERSATIONS, ARGS).
+	@KUBEBUILDER_ASSETS="$$(go run -C hack/controlplane .)" && export KUBEBUILDER_ASSETS && \
+		go test -tags=chaos -count=1 -timeout=20m -v ./test/chaos $(ARGS) -seed=$(SEED) -conversations=$(CONVERSATIONS)
 
 .PHONY: cover
 cover: cover.out ## Show the last test run's coverage, function by function, and write cover.html.

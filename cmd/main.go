@@ -11,11 +11,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
@@ -54,7 +54,11 @@ func run(ctx context.Context, opts *options) error {
 		return err
 	}
 	ctrl.Log.Info("Starting", "version", version.String())
-	mgr, err := newManager(opts)
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the cluster: %w", err)
+	}
+	mgr, err := newManager(config, managerOptions(opts))
 	if err != nil {
 		return err
 	}
@@ -62,44 +66,35 @@ func run(ctx context.Context, opts *options) error {
 	if err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
-	ready, err := operator.AddToManager(ctx, mgr, operator.Config{
+	checks, err := operator.AddToManager(ctx, mgr, operator.Config{
 		PublicURL:       opts.public,
 		ReceiverAddress: opts.receiverAddress,
 		TwilioAPIURL:    opts.twilioAPIURL,
-		UserAgent:       name + "/" + version.String(),
-		SweepInterval:   opts.sweepInterval,
-		SyncInterval:    opts.syncInterval,
-		MaxConcurrent:   opts.maxConcurrent,
-		Metrics:         collectors,
-		Clock:           clock.RealClock{},
+
+		ForwardToPrivateAddresses: opts.forwardToPrivate,
+
+		UserAgent:     name + "/" + version.String(),
+		SweepInterval: opts.sweepInterval,
+		SyncInterval:  opts.syncInterval,
+		MaxConcurrent: opts.maxConcurrent,
+		Metrics:       collectors,
+		Clock:         clock.RealClock{},
 	})
 	if err != nil {
 		return err
 	}
-	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+	if err := mgr.AddHealthzCheck("queues", checks.Alive); err != nil {
 		return fmt.Errorf("adding the health probe: %w", err)
 	}
-	if err := mgr.AddReadyzCheck("receiver", ready); err != nil {
+	if err := mgr.AddReadyzCheck("receiver", checks.Ready); err != nil {
 		return fmt.Errorf("adding the readiness probe: %w", err)
 	}
-	if err := mgr.Start(ctx); err != nil {
-		return fmt.Errorf("running: %w", err)
-	}
-	return nil
+	return start(ctx, mgr)
 }
 
-// newManager makes the manager: policies are cached, Secrets never are.
-func newManager(opts *options) (ctrl.Manager, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("building the scheme: %w", err)
-		}
-	}
-	config, err := ctrl.GetConfig()
-	if err != nil {
-		return nil, fmt.Errorf("finding the cluster: %w", err)
-	}
+// managerOptions are the manager's: policies are cached, Secrets never are. The times of leader election are the library's:
+// whoever has not renewed the lease for 10 of its 15 seconds ends with an error.
+func managerOptions(opts *options) ctrl.Options {
 	watched := cache.Options{}
 	for _, namespace := range opts.namespaces() {
 		if watched.DefaultNamespaces == nil {
@@ -107,8 +102,7 @@ func newManager(opts *options) (ctrl.Manager, error) {
 		}
 		watched.DefaultNamespaces[namespace] = cache.Config{}
 	}
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:                        scheme,
+	return ctrl.Options{
 		Cache:                         watched,
 		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 		Metrics:                       metricsserver.Options{BindAddress: opts.metricsAddress, SecureServing: true, FilterProvider: filters.WithAuthenticationAndAuthorization},
@@ -118,7 +112,18 @@ func newManager(opts *options) (ctrl.Manager, error) {
 		LeaderElectionNamespace:       opts.leaderElectionNamespace,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       new(shutdownTimeout),
-	})
+	}
+}
+
+// newManager makes the manager for the cluster.
+func newManager(config *rest.Config, options ctrl.Options) (ctrl.Manager, error) {
+	options.Scheme = runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(options.Scheme); err != nil {
+			return nil, fmt.Errorf("building the scheme: %w", err)
+		}
+	}
+	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}

@@ -27,6 +27,7 @@ type options struct {
 	syncInterval            time.Duration
 	maxConcurrent           int
 	twilioAPIURL            string
+	forwardToPrivate        bool
 	zap                     zap.Options
 	public                  *url.URL
 	// stray are the arguments that are no flags. What stands behind one was not read.
@@ -47,6 +48,8 @@ func (o *options) bind(flags *flag.FlagSet) {
 	flags.DurationVar(&o.syncInterval, "sync-interval", 10*time.Minute, "How often a workspace's callback is compared with what it should be.")
 	flags.IntVar(&o.maxConcurrent, "max-concurrent-conversations", 20, "How many conversations are looked at at once.")
 	flags.StringVar(&o.twilioAPIURL, "twilio-api-url", "", "One base URL for all of Twilio's products, for a simulator. Default: Twilio itself.")
+	flags.BoolVar(&o.forwardToPrivate, "forward-to-private-addresses", false,
+		"Forward events (callback.onConflict Forward) also to addresses that are not public, and by way of the environment's proxy. Needed when the other party's name resolves to a private address in the cluster.")
 	o.zap.BindFlags(flags)
 }
 

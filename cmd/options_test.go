@@ -28,8 +28,8 @@ func TestDefaultsAreThoseOfTheContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{opts.public, opts.receiverAddress, opts.metricsAddress, opts.probeAddress, opts.leaderElect, opts.sweepInterval, opts.syncInterval, len(opts.namespaces())}
-	want := []any{opts.public, ":8082", ":8443", ":8081", false, time.Minute, 10 * time.Minute, 0}
+	got := []any{opts.public, opts.receiverAddress, opts.metricsAddress, opts.probeAddress, opts.leaderElect, opts.sweepInterval, opts.syncInterval, opts.forwardToPrivate, len(opts.namespaces())}
+	want := []any{opts.public, ":8082", ":8443", ":8081", false, time.Minute, 10 * time.Minute, false, 0}
 	if diff := cmp.Diff(want, got); diff != "" || opts.public != nil {
 		t.Errorf("public URL %v (-want +got):\n%s", opts.public, diff)
 	}
@@ -37,7 +37,8 @@ func TestDefaultsAreThoseOfTheContract(t *testing.T) {
 
 func TestFlagsAreRead(t *testing.T) {
 	opts, err := parse(t, "--public-url=https://callbacks.example.com/twilio", "--watch-namespaces= a, b,,", "--leader-elect",
-		"--leader-election-namespace=system", "--twilio-api-url=http://127.0.0.1:1", "--max-concurrent-conversations=3", "--zap-log-level=debug")
+		"--leader-election-namespace=system", "--twilio-api-url=http://127.0.0.1:1", "--max-concurrent-conversations=3",
+		"--forward-to-private-addresses", "--zap-log-level=debug")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func TestFlagsAreRead(t *testing.T) {
 		t.Errorf("namespaces (-want +got):\n%s", diff)
 	}
 	if opts.public.String() != "https://callbacks.example.com/twilio" || !opts.leaderElect || opts.leaderElectionNamespace != "system" ||
-		opts.twilioAPIURL != "http://127.0.0.1:1" || opts.maxConcurrent != 3 {
+		opts.twilioAPIURL != "http://127.0.0.1:1" || opts.maxConcurrent != 3 || !opts.forwardToPrivate {
 		t.Errorf("read as %+v", opts)
 	}
 }

@@ -23,6 +23,7 @@ const (
 	codeInteractionNotOpen = 80906
 	codeTaskInAnotherState = 20001
 	codeUnauthorized       = 20003
+	codeAccountNotActive   = 20005
 )
 
 // eventStateUpdated is the one event of a conversation that the operator needs
@@ -317,8 +318,8 @@ func refusedForGood(err error) bool {
 		http.StatusTooEarly, http.StatusTooManyRequests:
 		return false
 	case http.StatusForbidden:
-		// The claim before it was permitted: it is the message that is not, unless the credentials have just been revoked.
-		return refused.Code != codeUnauthorized
+		// The claim before it was permitted: it is the message that is not, unless the credentials have just been revoked or the account suspended.
+		return refused.Code != codeUnauthorized && refused.Code != codeAccountNotActive
 	}
 	return refused.Status >= 400 && refused.Status < 500
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/health"
 	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
 	"github.com/flexops-dev/inactivity-operator/internal/index"
 	"github.com/flexops-dev/inactivity-operator/internal/twilio"
@@ -65,6 +67,8 @@ type ConversationReconciler struct {
 	Credentials Credentials
 	// Twilio gives clients for credentials.
 	Twilio TwilioClients
+	// Outages are what Twilio fails to do.
+	Outages *Outages
 	// PublicURL is where Twilio reaches the receiver; nil when there is none, and then no conversation is armed.
 	PublicURL *url.URL
 	// Recorder records one event for each act, on the policy.
@@ -84,11 +88,11 @@ type ConversationReconciler struct {
 	Drained <-chan struct{}
 	// Random spreads the waits between attempts.
 	Random Random
-	// WithoutQueueMetrics leaves out the metrics of the work queue. They are updated twice a second, which a simulation of
-	// days has no time for.
-	WithoutQueueMetrics bool
+	// NewQueue makes the work queue, which has to be a priority queue.
+	NewQueue NewQueue[ConversationKey]
 
 	queue        atomic.Pointer[priorityqueue.PriorityQueue[ConversationKey]]
+	watchdog     *health.Watchdog[ConversationKey]
 	acceptances  acceptances
 	plans        plans
 	throttles    throttles
@@ -97,19 +101,18 @@ type ConversationReconciler struct {
 
 // SetupWithManager adds the controller to the manager, on every replica.
 func (r *ConversationReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	if r.Client == nil || r.Compiled == nil || r.Credentials == nil || r.Twilio == nil || r.Recorder == nil || r.Acts == nil || r.Clock == nil ||
+	if r.Client == nil || r.Compiled == nil || r.Credentials == nil || r.Twilio == nil || r.Outages == nil || r.Recorder == nil || r.Acts == nil || r.Clock == nil ||
 		r.Elected == nil || r.Drained == nil || r.MaxConcurrent < 1 {
 		return errors.New("setting up the conversation controller: a dependency is missing")
 	}
+	r.watchdog = health.NewWatchdog("conversation", r.Clock, r)
 	options := controller.TypedOptions[ConversationKey]{
-		Reconciler:              r,
+		Reconciler:              r.watchdog,
 		NeedLeaderElection:      new(false),
 		MaxConcurrentReconciles: r.MaxConcurrent,
 		UsePriorityQueue:        new(true),
 		RateLimiter:             backOff[ConversationKey](r.Random, maxBackOff),
-	}
-	if r.WithoutQueueMetrics {
-		options.NewQueue = queueWithoutMetrics[ConversationKey]
+		NewQueue:                r.NewQueue,
 	}
 	options.DefaultFromConfig(mgr.GetControllerOptions())
 	options.Logger = mgr.GetLogger()
@@ -127,9 +130,14 @@ func (r *ConversationReconciler) SetupWithManager(mgr ctrl.Manager) error {
 				return fmt.Errorf("the conversation queue is a %T, not a priority queue", queue)
 			}
 			r.queue.Store(&prioritised)
+			r.watchdog.Serves(queue)
 			return nil
 		}))
 }
+
+// Alive is a healthz.Checker. It fails when looking at conversations has come to a standstill here. To be called after
+// SetupWithManager.
+func (r *ConversationReconciler) Alive(request *http.Request) error { return r.watchdog.Check(request) }
 
 // drainedLast runs the conversation controller on every replica, and on shutdown until the receiver has drained.
 type drainedLast struct {
@@ -192,6 +200,7 @@ func (r *ConversationReconciler) Reconcile(ctx context.Context, key Conversation
 		return reconcile.Result{}, nil
 	}
 	decision, err := pass.run(ctx)
+	r.observe(pass, err)
 	if err != nil {
 		return r.afterError(ctx, pass, err)
 	}
@@ -199,6 +208,20 @@ func (r *ConversationReconciler) Reconcile(ctx context.Context, key Conversation
 		r.throttles.withdraw(key)
 	}
 	return r.plan(pass, decision), nil
+}
+
+// observe notes, on the leader, whether Twilio lets conversations of the workspace be looked at. A look that has not come to
+// the conversation itself shows it only if it is the one that has failed before: much of it asks another product.
+func (r *ConversationReconciler) observe(pass *pass, err error) {
+	if !r.isLeader() {
+		return
+	}
+	if err == nil && pass.snapshot.Conversation == nil {
+		if before, _ := r.plans.get(pass.key); !before.failed {
+			return
+		}
+	}
+	r.Outages.observe(lookingAt(pass.key.WorkspaceSID), r.Clock.Now(), err)
 }
 
 // forget forgets what is known of a conversation.
@@ -246,19 +269,21 @@ func (r *ConversationReconciler) clientFor(policy *v1alpha1.InactivityPolicy) (T
 }
 
 // plan says when the conversation is looked at again. The leader asks for every next look, a little later than Twilio's
-// timer would wake it; the other replicas ask only for one that is near, because the leader would come too late.
+// timer would wake it; the other replicas ask only for one that is near, because the leader would come too late. A look that
+// came too early by less than Twilio's shortest timer is made up for without one.
 func (r *ConversationReconciler) plan(pass *pass, decision inactivity.Decision) reconcile.Result {
 	var lookAt time.Time
 	if !decision.Next.IsZero() {
 		lookAt = pass.seenAt.Add(decision.Next.Sub(pass.snapshot.Now))
 	}
+	onTime := decision.Due || decision.Act == inactivity.ActRearm && lookAt.Sub(pass.seenAt) < inactivity.MinTimer
 	if !r.isLeader() {
-		if decision.Due && !lookAt.IsZero() && lookAt.Sub(pass.seenAt) < soon {
+		if onTime && !lookAt.IsZero() && lookAt.Sub(pass.seenAt) < soon {
 			return reconcile.Result{RequeueAfter: r.until(lookAt)}
 		}
 		return reconcile.Result{}
 	}
-	if !lookAt.IsZero() && !decision.Due {
+	if !lookAt.IsZero() && !onTime {
 		lookAt = lookAt.Add(r.Slack)
 	}
 	next := pass.newPlan(lookAt)

@@ -451,7 +451,9 @@ func TestALateAcceptEventIsObservedInFullAndArmedAtOnce(t *testing.T) {
 }
 
 func TestTwilioIsNotAskedAgainBeforeItsRetryAfter(t *testing.T) {
-	w, _, _ := start(t)
+	w := newWorld(t)
+	kept := w.startRecorded()
+	w.inForce()
 	started := w.acceptedConversation()
 	w.twilio.Fail(twiliosim.Fault{Match: claimWrite.is, Status: http.StatusTooManyRequests, Code: 20429, Header: http.Header{"Retry-After": {"1800"}}})
 	tried := func() int {
@@ -465,6 +467,8 @@ func TestTwilioIsNotAskedAgainBeforeItsRetryAfter(t *testing.T) {
 	}
 	w.pass(timeout)
 	w.eventually(promised, func() bool { return tried() == 1 }, "the claim is refused")
+	// The wait begins when the operator has read the answer: the clock must not be stepped before that.
+	w.Eventually(kept.log).Should(gomega.ContainElement(gomega.ContainSubstring("Waiting as long as Twilio has asked")))
 	w.pass(10 * time.Minute)
 	w.Expect(tried()).To(gomega.Equal(1))
 	w.twilio.ClearFaults()

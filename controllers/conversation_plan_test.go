@@ -28,6 +28,9 @@ func TestWhoAsksForALaterLook(t *testing.T) {
 	}{
 		"the leader looks a little after Twilio's timer":           {true, inactivity.Decision{Next: twilioNow.Add(time.Hour)}, time.Hour + slack},
 		"the leader looks at what is due without delay":            {true, inactivity.Decision{Next: twilioNow.Add(20 * time.Second), Due: true}, 20 * time.Second},
+		"the leader that was woken a moment early looks in time":   {true, inactivity.Decision{Next: twilioNow.Add(3 * time.Second), Act: inactivity.ActRearm}, 3 * time.Second},
+		"a follower that was woken a moment early looks in time":   {false, inactivity.Decision{Next: twilioNow.Add(3 * time.Second), Act: inactivity.ActRearm}, 3 * time.Second},
+		"a follower leaves a timer that was set anew to Twilio":    {false, inactivity.Decision{Next: twilioNow.Add(time.Hour), Act: inactivity.ActRearm}, 0},
 		"a moment that is over makes no hot loop":                  {true, inactivity.Decision{Next: twilioNow.Add(-time.Hour), Due: true}, time.Second},
 		"nothing to wait for is nothing to ask for":                {true, inactivity.Decision{}, 0},
 		"a follower leaves later looks to the leader":              {false, inactivity.Decision{Next: twilioNow.Add(time.Hour)}, 0},
@@ -88,6 +91,7 @@ func TestWhichRefusalsOfATextAreForGood(t *testing.T) {
 		"a body that cannot be processed":               {refused(422, 50000), true},
 		"an answer that nobody has thought of":          {refused(451, 50000), true},
 		"credentials that were just revoked":            {refused(403, 20003), false},
+		"an account that was just suspended":            {refused(403, 20005), false},
 		"credentials that are wrong":                    {refused(401, 20003), false},
 		"a time-out on the way":                         {refused(408, 20408), false},
 		"another change of the conversation at once":    {refused(409, 50391), false},

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -59,24 +57,69 @@ func (r *InactivityPolicyReconciler) configureCallback(ctx context.Context, scop
 	if err != nil {
 		return unrecorded(err)
 	}
-	ours := isOurs(workspace.EventCallbackURL, wanted, workspace.SID, record, siblings)
-	if !ours && workspace.EventCallbackURL != "" && !policy.ReplacesCallback() {
-		return &problem{class: terminal, reason: v1alpha1.ReasonCallbackInUse, cause: fmt.Errorf("callback of workspace %s in use", workspace.SID),
-			message: fmt.Sprintf("Workspace %s already calls %s: remove that callback in TaskRouter, or set spec.callback.onConflict to Replace", workspace.SID, shownURL(workspace.EventCallbackURL))}
-	}
-	record, err = r.recordFor(ctx, scope, record, siblings, wanted, ours)
-	if err == nil {
-		err = r.writePrevious(ctx, policy, record)
-	}
+	holders, err := r.holders(ctx, policy, siblings, workspace.SID, scope.accountSID)
 	if err != nil {
 		return unrecorded(err)
 	}
-	if problem := r.writeCallback(ctx, scope, wanted, ours); problem != nil {
+	ours := isOurs(workspace.EventCallbackURL, wanted, workspace.SID, record, holders)
+	taken := !ours && workspace.EventCallbackURL != ""
+	if taken && policy.OnConflict() == v1alpha1.ConflictRefuse {
+		return r.refuse(ctx, scope, holders)
+	}
+	record = recordFor(scope, record, holders, wanted, ours)
+	forward := forwards(policy, siblings, record.Forward)
+	ending := record.Forward && !forward
+	filter := eventReservationAccepted
+	switch {
+	case forward && record.URL != "":
+		observed := record.Filter
+		if ours {
+			observed = workspace.EventsFilter
+		}
+		filter = record.ForwardingFilter(observed, eventReservationAccepted)
+	case ours && !ending:
+		filter = callback.WithEvents(workspace.EventsFilter, eventReservationAccepted)
+	}
+	record.Forward = forward || ending
+	if err := r.keep(ctx, policy, holders, record, taken); err != nil {
+		return unrecorded(err)
+	}
+	if problem := r.writeCallback(ctx, scope, wanted, filter); problem != nil {
 		return problem
 	}
-	scope.callback = callbackState{url: wanted, reason: v1alpha1.ReasonSucceeded,
-		message: fmt.Sprintf("Workspace %s calls %s", workspace.SID, shownURL(wanted))}
+	if ending {
+		// Only now: until the filter was written, the record has to say that it is still the other party's.
+		record.Forward = false
+		if err := r.keep(ctx, policy, holders, record, taken); err != nil {
+			return unrecorded(err)
+		}
+	}
+	scope.callback = callbackState{url: wanted, reason: v1alpha1.ReasonSucceeded, message: configured(policy, record)}
 	return nil
+}
+
+// refuse leaves a workspace to somebody else whom it calls.
+func (r *InactivityPolicyReconciler) refuse(ctx context.Context, scope *scope, holders []v1alpha1.InactivityPolicy) *problem {
+	workspace := scope.workspace
+	if err := r.forget(ctx, scope.policy, holders, workspace, scope.accountSID); err != nil {
+		return unrecorded(err)
+	}
+	return &problem{class: terminal, reason: v1alpha1.ReasonCallbackInUse, cause: fmt.Errorf("callback of workspace %s in use", workspace.SID),
+		message: fmt.Sprintf("Workspace %s already calls %s: remove that callback in TaskRouter, or set spec.callback.onConflict to Replace, or to Forward to pass its events on",
+			workspace.SID, shownURL(workspace.EventCallbackURL))}
+}
+
+// configured says whom the workspace calls, and who else hears of it. The text is stable.
+func configured(policy *v1alpha1.InactivityPolicy, record *callback.Previous) string {
+	message := fmt.Sprintf("Workspace %s calls %s", record.WorkspaceSID, shownURL(record.Applied))
+	switch {
+	case record.Forwards():
+		return fmt.Sprintf("%s; its events go on to %s", message, shownURL(record.URL))
+	case policy.OnConflict() == v1alpha1.ConflictForward:
+		return message + "; there is nobody to forward its events to: no other callback is recorded"
+	default:
+		return message
+	}
 }
 
 // unrecorded is the problem that the record of the previous callback could not be read or written. Without it nothing is
@@ -87,12 +130,8 @@ func unrecorded(err error) *problem {
 }
 
 // writeCallback writes the callback URL and filter when they differ from what is wanted.
-func (r *InactivityPolicyReconciler) writeCallback(ctx context.Context, scope *scope, wanted string, ours bool) *problem {
+func (r *InactivityPolicyReconciler) writeCallback(ctx context.Context, scope *scope, wanted, filter string) *problem {
 	workspace := scope.workspace
-	filter := eventReservationAccepted
-	if ours {
-		filter = withEvent(workspace.EventsFilter, eventReservationAccepted)
-	}
 	if workspace.EventCallbackURL == wanted && filter == workspace.EventsFilter {
 		return nil
 	}
@@ -116,7 +155,7 @@ func (r *InactivityPolicyReconciler) writeCallback(ctx context.Context, scope *s
 }
 
 // giveBack gives up a workspace that the policy no longer manages.
-func (r *InactivityPolicyReconciler) giveBack(ctx context.Context, scope *scope, record *previousCallback) *problem {
+func (r *InactivityPolicyReconciler) giveBack(ctx context.Context, scope *scope, record *callback.Previous) *problem {
 	err := r.release(ctx, scope.policy, record, func() (TwilioClient, string, error) { return scope.client, scope.accountSID, nil })
 	switch {
 	case errors.Is(err, errOtherAccount):
@@ -137,7 +176,7 @@ var errOtherAccount = errors.New("the credentials are of another account than th
 // release takes the policy off the workspace of its record. While other policies of the workspace remain, they are left
 // the record; the last one puts back what was there before, unless somebody else has taken the slot meanwhile. connect
 // gives a client, and the account that it is of.
-func (r *InactivityPolicyReconciler) release(ctx context.Context, policy *v1alpha1.InactivityPolicy, record *previousCallback,
+func (r *InactivityPolicyReconciler) release(ctx context.Context, policy *v1alpha1.InactivityPolicy, record *callback.Previous,
 	connect func() (TwilioClient, string, error)) error {
 	siblings, err := r.siblings(ctx, policy, record.WorkspaceSID)
 	if err != nil {
@@ -180,22 +219,10 @@ func (r *InactivityPolicyReconciler) release(ctx context.Context, policy *v1alph
 }
 
 // abandon says what is left to do by hand when a callback cannot be put back.
-func (r *InactivityPolicyReconciler) abandon(policy *v1alpha1.InactivityPolicy, record *previousCallback, cause error) {
+func (r *InactivityPolicyReconciler) abandon(policy *v1alpha1.InactivityPolicy, record *callback.Previous, cause error) {
 	r.announce(policy, corev1.EventTypeWarning, eventCallbackAbandoned, actionCallback,
 		"Workspace %s may still call %s: set its callback to %s and its events to %q by hand, because the operator could not: %s",
 		record.WorkspaceSID, shownURL(record.Applied), shownURL(record.URL), record.Filter, cause)
-}
-
-// withEvent returns the filter with the event in it, and as it was when it has the event already.
-func withEvent(filter, event string) string {
-	names := strings.Split(filter, ",")
-	if slices.ContainsFunc(names, func(name string) bool { return strings.TrimSpace(name) == event }) {
-		return filter
-	}
-	if strings.TrimSpace(filter) == "" {
-		return event
-	}
-	return filter + "," + event
 }
 
 // shownURL is a callback URL as it may be shown: a password may be in its user information, a token in its query.

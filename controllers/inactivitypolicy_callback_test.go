@@ -427,3 +427,61 @@ func TestOtherSettingsOfTheWorkspaceAreNotWritten(t *testing.T) {
 	w.Expect(writes).To(gomega.HaveLen(1))
 	w.Expect(writes[0].Form).To(gomega.Equal(url.Values{"EventCallbackUrl": writes[0].Form["EventCallbackUrl"], "EventsFilter": {acceptEvent}}))
 }
+
+func TestWhatSomebodyElseHasReplacedSinceDoesNotComeBack(t *testing.T) {
+	t.Run("another URL", func(t *testing.T) { replacedSince(t, somebodys()) })
+	t.Run("another filter", func(t *testing.T) {
+		replacedSince(t, slot{"https://first.example.com/", "task.created,task.completed"})
+	})
+}
+
+// replacedSince has somebody put another callback into a slot that a policy had taken over, and take that one away again.
+func replacedSince(t *testing.T, next slot) {
+	t.Helper()
+	w := newPolicyWorld(t)
+	sid := w.twilio.WorkspaceSID()
+	w.setCallback(sid, slot{"https://first.example.com/", "task.created"})
+	r := w.startOperator()
+	policy := w.inForce(replace)
+	observing := w.policy("observing", replace)
+	w.create(observing)
+	w.eventuallyInEffect(observing)
+	w.patch(observing, func(p *v1alpha1.InactivityPolicy) { p.Spec.Mode = v1alpha1.ModeObserve })
+	w.patch(policy, func(p *v1alpha1.InactivityPolicy) { p.Spec.Callback = nil })
+	w.eventuallyInEffect(policy)
+
+	w.setCallback(sid, next)
+	w.ask(policy)
+	w.eventuallyCondition(policy, v1alpha1.ConditionReady, "False/CallbackInUse")
+	w.Expect(w.record(policy)).To(gomega.BeEmpty())
+	w.Expect(w.record(observing)).To(gomega.BeEmpty(), "it may be asked what was there")
+	w.setCallback(sid, slot{})
+	w.ask(policy)
+	w.eventuallySlot(sid, ours(r, sid))
+	w.delete(observing)
+	w.eventuallyGone(observing)
+	w.delete(policy)
+	w.eventuallyGone(policy)
+	w.Expect(w.slot(sid)).To(gomega.Equal(slot{}), "the slot was free when it was taken")
+}
+
+func TestTheRecordOfAPolicyThatHasMovedIsFound(t *testing.T) {
+	w := newPolicyWorld(t)
+	sid := w.twilio.WorkspaceSID()
+	w.setCallback(sid, somebodys())
+	r := w.startOperator()
+	moved := w.inForce(replace)
+	other := w.twilio.AddWorkspace("Another")
+	w.patch(moved, func(p *v1alpha1.InactivityPolicy) {
+		p.Spec.Suspend, p.Spec.Workspace = true, v1alpha1.WorkspaceReference{SID: other}
+	})
+	w.Eventually(func() string { return w.get(moved).Status.Workspace.SID }).Should(gomega.Equal(other))
+
+	second := w.policy("second")
+	w.create(second)
+	w.eventuallyInEffect(second)
+	w.Expect(w.slot(sid)).To(gomega.Equal(ours(r, sid)))
+	w.delete(second)
+	w.eventuallyGone(second)
+	w.Expect(w.slot(sid)).To(gomega.Equal(somebodys()), "the policy that has moved knows what was there")
+}

@@ -4,14 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -26,6 +32,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/health"
 	"github.com/flexops-dev/inactivity-operator/internal/index"
 )
 
@@ -40,6 +47,11 @@ const (
 
 	// maxPolicyBackOff is how long a policy that keeps failing waits at most.
 	maxPolicyBackOff = 5 * time.Minute
+
+	// policyTimeout bounds one look at a policy. The first request that Twilio does not answer ends a look, after half a
+	// minute; a look whose requests all take as long as they may without failing is cut off. The API server is given no
+	// other bound.
+	policyTimeout = 2 * time.Minute
 )
 
 // InactivityPolicyReconciler makes the callback settings of a TaskRouter workspace what its policies ask for, and says
@@ -53,6 +65,8 @@ type InactivityPolicyReconciler struct {
 	Credentials Credentials
 	// Twilio gives clients for credentials.
 	Twilio TwilioClients
+	// Outages are what Twilio fails to do.
+	Outages *Outages
 	// PublicURL is where Twilio reaches the receiver; nil when the operator has no public address.
 	PublicURL *url.URL
 	// Recorder records what happened on the policy.
@@ -67,37 +81,59 @@ type InactivityPolicyReconciler struct {
 	SecretChanged <-chan event.GenericEvent
 	// Random spreads the waits between attempts and looks.
 	Random Random
-	// WithoutQueueMetrics is as that of [ConversationReconciler].
-	WithoutQueueMetrics bool
+	// NewQueue makes the work queue.
+	NewQueue NewQueue[reconcile.Request]
+
+	queue    atomic.Pointer[workqueue.TypedRateLimitingInterface[reconcile.Request]]
+	watchdog *health.Watchdog[reconcile.Request]
+	// deletions is when each deletion was first tried in vain, by the policy's UID.
+	deletions sync.Map
 }
 
 // SetupWithManager adds the controller to the manager.
 func (r *InactivityPolicyReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	if r.Client == nil || r.Compiled == nil || r.Credentials == nil || r.Twilio == nil || r.Recorder == nil || r.DriftRepaired == nil ||
+	if r.Client == nil || r.Compiled == nil || r.Credentials == nil || r.Twilio == nil || r.Outages == nil || r.Recorder == nil || r.DriftRepaired == nil ||
 		r.Clock == nil || r.SecretChanged == nil || r.SyncInterval <= 0 {
 		return errors.New("setting up the policy controller: a dependency is missing")
 	}
-	options := controller.Options{RateLimiter: backOff[reconcile.Request](r.Random, maxPolicyBackOff)}
-	if r.WithoutQueueMetrics {
-		options.NewQueue = queueWithoutMetrics[reconcile.Request]
-	}
+	options := controller.Options{RateLimiter: backOff[reconcile.Request](r.Random, maxPolicyBackOff), ReconciliationTimeout: policyTimeout, NewQueue: r.NewQueue}
 	asked := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		return e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationReconcileAt] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationReconcileAt]
 	}}
+	r.watchdog = health.NewWatchdog[reconcile.Request]("inactivitypolicy", r.Clock, r)
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("inactivitypolicy").
 		For(&v1alpha1.InactivityPolicy{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, asked))).
 		WithOptions(options).
 		Watches(&v1alpha1.InactivityPolicy{}, handler.EnqueueRequestsFromMapFunc(r.othersOfWorkspace), builder.WithPredicates(comesOrGoes)).
 		WatchesRawSource(source.Channel(r.SecretChanged, handler.EnqueueRequestsFromMapFunc(r.policiesOfSecret))).
-		Complete(r)
+		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			r.queue.Store(&queue)
+			r.watchdog.Serves(queue)
+			return nil
+		})).
+		Complete(r.watchdog)
 	if err != nil {
 		return fmt.Errorf("setting up the policy controller: %w", err)
 	}
 	return nil
 }
 
-// comesOrGoes lets pass what may make a conversation another policy's.
+// Alive is a healthz.Checker. It fails when looking at policies has come to a standstill here. To be called after
+// SetupWithManager.
+func (r *InactivityPolicyReconciler) Alive(request *http.Request) error {
+	return r.watchdog.Check(request)
+}
+
+// Look has a policy looked at now, whatever it was waiting for.
+func (r *InactivityPolicyReconciler) Look(policy types.NamespacedName) {
+	if queue := r.queue.Load(); queue != nil {
+		(*queue).Add(reconcile.Request{NamespacedName: policy})
+	}
+}
+
+// comesOrGoes lets pass what may make a conversation another policy's, or changes what the workspace's policies want of its
+// callback.
 var comesOrGoes = predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return false },
 	GenericFunc: func(event.GenericEvent) bool { return false },
@@ -108,6 +144,7 @@ var comesOrGoes = predicate.Funcs{
 			(before.Status.Workspace == nil) != (after.Status.Workspace == nil) ||
 			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
 			before.Spec.Priority != after.Spec.Priority ||
+			before.ManagesCallback() != after.ManagesCallback() || before.OnConflict() != after.OnConflict() ||
 			!equality.Semantic.DeepEqual(before.Spec.Selector, after.Spec.Selector))
 	},
 }
@@ -163,7 +200,7 @@ func (r *InactivityPolicyReconciler) reconcile(ctx context.Context, policy *v1al
 	if !policy.DeletionTimestamp.IsZero() {
 		return r.reconcileDelete(ctx, policy)
 	}
-	announced := readyMessage(policy)
+	announced, degraded := readyMessage(policy), readyReason(policy) == v1alpha1.ReasonDegraded
 	if !controllerutil.ContainsFinalizer(policy, v1alpha1.Finalizer) {
 		// Before anything is written to Twilio, so that what is written will also be taken back.
 		if err := r.setFinalizer(ctx, policy, true); err != nil {
@@ -177,11 +214,17 @@ func (r *InactivityPolicyReconciler) reconcile(ctx context.Context, policy *v1al
 	}
 
 	scope, problem := r.bringIntoForce(ctx, policy)
+	r.observe(policy, problem)
+	problem = r.degrade(policy, scope, problem)
 	if err := r.patchStatus(ctx, policy, func(policy *v1alpha1.InactivityPolicy) { summarize(policy, scope, problem, r.now(scope)) }); err != nil {
 		return ctrl.Result{}, err
 	}
-	if readyMessage(policy) != announced {
+	stays := degraded && readyReason(policy) == v1alpha1.ReasonDegraded // other work may be what fails by now
+	if readyMessage(policy) != announced && !stays {
 		r.announceFindings(policy, scope, problem)
+	}
+	if degraded && problem == nil && scope.degraded == nil {
+		r.announce(policy, corev1.EventTypeNormal, eventTwilioAnswers, "Reconcile", "Twilio answers again: idle conversations are ended")
 	}
 	return r.next(problem)
 }
@@ -194,6 +237,25 @@ func readyMessage(policy *v1alpha1.InactivityPolicy) string {
 		return ""
 	}
 	return ready.Message
+}
+
+// readyReason is the reason of the condition Ready; nothing if there is none.
+func readyReason(policy *v1alpha1.InactivityPolicy) string {
+	if ready := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		return ready.Reason
+	}
+	return ""
+}
+
+// observe notes whether Twilio has done what the policy asks of it.
+func (r *InactivityPolicyReconciler) observe(policy *v1alpha1.InactivityPolicy, problem *problem) {
+	own := configuringOf(client.ObjectKeyFromObject(policy))
+	switch {
+	case problem == nil:
+		r.Outages.observe(own, r.Clock.Now(), nil)
+	case problem.reason != v1alpha1.ReasonUnauthorized: // which says enough
+		r.Outages.observe(own, r.Clock.Now(), problem.cause)
+	}
 }
 
 // setFinalizer adds or removes the finalizer. The patch holds the version it was computed from, because a list is
@@ -222,6 +284,7 @@ func (r *InactivityPolicyReconciler) patchStatus(ctx context.Context, policy *v1
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Status().Patch(ctx, policy, patch); err != nil {
+		policy.Status = before.Status // what was not written is in the next patch
 		return fmt.Errorf("patching the status of policy %s/%s: %w", policy.Namespace, policy.Name, err)
 	}
 	return nil

@@ -298,6 +298,31 @@ func TestWhileTwilioIsDownADeletionWaitsAndThenLetsGo(t *testing.T) {
 	w.Expect(event.Note).To(containsAll(sid, foreignURL))
 }
 
+func TestADeletionThatNobodyHasTriedForAWhileIsTriedMoreThanOnce(t *testing.T) {
+	w, r, policies := takenOver(t)
+	r.stop()
+	w.delete(policies[0])
+	w.clock.Step(2 * patience)
+	w.down()
+	w.startOperator(func(c *operator.Config) { c.PublicURL = r.publicURL })
+	w.eventuallyWaits(policies[0])
+	w.clock.Step(patience)
+	w.ask(policies[0])
+	w.eventuallyGone(policies[0])
+	w.eventuallyEvent(policies[0], corev1.EventTypeWarning, "CallbackNotRestored")
+}
+
+func TestADeletionThatIsOldIsTriedOnce(t *testing.T) {
+	w, r, policies := takenOver(t)
+	r.stop()
+	w.delete(policies[0])
+	w.clock.Step(time.Hour)
+	w.down()
+	w.startOperator(func(c *operator.Config) { c.PublicURL = r.publicURL })
+	w.eventuallyGone(policies[0])
+	w.eventuallyEvent(policies[0], corev1.EventTypeWarning, "CallbackNotRestored")
+}
+
 func TestWhenTwilioIsBackInTimeTheCallbackIsPutBack(t *testing.T) {
 	for name, fault := range map[string]twiliosim.Fault{
 		"all of Twilio was down":    {Status: http.StatusServiceUnavailable},

@@ -39,6 +39,8 @@ type scope struct {
 	overlap overlap
 	// unknownQueues is set by checkTaskQueues: what to mend in the selector; empty if nothing.
 	unknownQueues string
+	// degraded says that Twilio has failed for long, although the policy itself has no problem; nil if not.
+	degraded *problem
 }
 
 // overlap is how a policy stands to the others of its workspace.

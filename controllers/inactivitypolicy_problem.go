@@ -22,12 +22,19 @@ const (
 	// waiting problems go away when something appears that is expected to: they are retried at a fixed interval.
 	waiting
 	// terminal problems need somebody to change something: they are only looked at again at the sync interval, or when
-	// the policy or its Secret changes.
+	// the policy or its Secret changes; refused credentials a little more often.
 	terminal
 )
 
 // secretRetry is how often a Secret that is missing is looked for.
 const secretRetry = 15 * time.Second
+
+// eventTwilioAnswers is the reason of the event that ends a time of ReasonDegraded.
+const eventTwilioAnswers = "TwilioAnswers"
+
+// refusedRetry is how often credentials that Twilio has refused are tried again. An account that was suspended may be active
+// again, and nothing in the cluster changes then.
+const refusedRetry = time.Minute
 
 // noteLength is how long the note of an event may be: the API server refuses a longer one, and the event is lost.
 const noteLength = 1024
@@ -50,7 +57,7 @@ func twilioProblem(policy *v1alpha1.InactivityPolicy, doing string, err error) *
 	switch {
 	case twilio.IsUnauthorized(err):
 		return &problem{class: terminal, reason: v1alpha1.ReasonUnauthorized, cause: err,
-			message: fmt.Sprintf("Twilio refused the credentials of Secret %s/%s while %s: check accountSid and authToken (or apiKeySid and apiKeySecret) in it",
+			message: fmt.Sprintf("Twilio refused the credentials of Secret %s/%s while %s: check accountSid and authToken (or apiKeySid and apiKeySecret) in it, and that the account is active",
 				policy.Namespace, policy.Spec.CredentialsSecretRef.Name, doing)}
 	case errors.As(err, &refused) && refused.Status >= 400 && refused.Status < 500 && !twilio.IsThrottled(err):
 		return &problem{class: transient, reason: v1alpha1.ReasonTwilioUnavailable, cause: err,
@@ -70,6 +77,9 @@ func (r *InactivityPolicyReconciler) next(problem *problem) (ctrl.Result, error)
 	case waiting:
 		return ctrl.Result{RequeueAfter: r.Random.lengthened(secretRetry)}, nil
 	case terminal:
+		if problem.reason == v1alpha1.ReasonUnauthorized {
+			return ctrl.Result{RequeueAfter: r.Random.lengthened(min(refusedRetry, r.SyncInterval))}, nil
+		}
 		return ctrl.Result{RequeueAfter: r.Random.lengthened(r.SyncInterval)}, nil
 	case transient:
 	}
@@ -84,6 +94,8 @@ func (r *InactivityPolicyReconciler) announceFindings(policy *v1alpha1.Inactivit
 	switch {
 	case problem != nil:
 		r.announce(policy, corev1.EventTypeWarning, problem.reason, "Reconcile", "%s", problem.message)
+	case scope.degraded != nil:
+		r.announce(policy, corev1.EventTypeWarning, scope.degraded.reason, "Reconcile", "%s", scope.degraded.message)
 	case scope.unknownQueues != "" && !policy.Spec.Suspend:
 		r.announce(policy, corev1.EventTypeWarning, reasonTaskQueueNotFound, "Reconcile", "%s", sentence(errors.New(scope.unknownQueues)))
 	}

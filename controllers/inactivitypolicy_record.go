@@ -11,39 +11,17 @@ import (
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
 	"github.com/flexops-dev/inactivity-operator/internal/callback"
 	"github.com/flexops-dev/inactivity-operator/internal/index"
+	"github.com/flexops-dev/inactivity-operator/internal/twilio"
 )
 
-// previousCallback is what a workspace's callback was before the operator took it over. It is kept in an annotation of
-// every policy of the workspace, because status may be wiped and the first policy may go before the others.
-type previousCallback struct {
-	WorkspaceSID string `json:"workspaceSid"`
-	// AccountSID owns the workspace: to another account's credentials it does not exist, which is no proof that it is gone.
-	AccountSID string `json:"accountSid,omitempty"`
-	URL        string `json:"url"`
-	Filter     string `json:"filter"`
-	// Applied is the URL that the operator sets, by which it is recognised after the public URL has changed.
-	Applied string `json:"applied"`
-	// Replaced is the operator's own earlier URL while that is still in the slot: setting Applied may fail, and the next
-	// attempt must not take it for somebody else's.
-	Replaced string `json:"replaced,omitempty"`
-	// Guessed says that the operator's URL was in the slot already and no record was found. A record that another policy
-	// of the workspace turns out to have is believed instead.
-	Guessed bool `json:"guessed,omitempty"`
-}
-
 // readPrevious reads a policy's record; nil when it has none, or one that cannot be read.
-func readPrevious(policy *v1alpha1.InactivityPolicy) *previousCallback {
-	var record previousCallback
-	text, found := policy.Annotations[v1alpha1.AnnotationPreviousCallback]
-	if !found || json.Unmarshal([]byte(text), &record) != nil || record.WorkspaceSID == "" {
-		return nil
-	}
-	return &record
+func readPrevious(policy *v1alpha1.InactivityPolicy) *callback.Previous {
+	return callback.ParsePrevious(policy.Annotations[v1alpha1.AnnotationPreviousCallback])
 }
 
 // writePrevious writes a policy's record, or removes it when record is nil. It is refused when the policy is not the newest
 // any more: a record that another reconcile has just written must not be lost to a guess.
-func (r *InactivityPolicyReconciler) writePrevious(ctx context.Context, policy *v1alpha1.InactivityPolicy, record *previousCallback) error {
+func (r *InactivityPolicyReconciler) writePrevious(ctx context.Context, policy *v1alpha1.InactivityPolicy, record *callback.Previous) error {
 	changed := policy.DeepCopy()
 	delete(changed.Annotations, v1alpha1.AnnotationPreviousCallback)
 	if record != nil {
@@ -68,29 +46,24 @@ func (r *InactivityPolicyReconciler) writePrevious(ctx context.Context, policy *
 	return nil
 }
 
-// knows reports whether the operator has set the URL, as far as the record tells.
-func (p *previousCallback) knows(observed string) bool {
-	return p != nil && (callback.SameEndpoint(observed, p.Applied) || callback.SameEndpoint(observed, p.Replaced))
-}
-
 // isOurs reports whether the operator has set the URL: it is the wanted endpoint, or a record of the workspace knows it.
-func isOurs(observed, wanted, workspaceSID string, own *previousCallback, siblings []v1alpha1.InactivityPolicy) bool {
-	return callback.SameEndpoint(observed, wanted) || own.knows(observed) ||
-		slices.ContainsFunc(siblings, func(sibling v1alpha1.InactivityPolicy) bool {
-			kept := readPrevious(&sibling)
-			return kept != nil && kept.WorkspaceSID == workspaceSID && kept.knows(observed)
+func isOurs(observed, wanted, workspaceSID string, own *callback.Previous, holders []v1alpha1.InactivityPolicy) bool {
+	return callback.SameEndpoint(observed, wanted) || own.Knows(observed) ||
+		slices.ContainsFunc(holders, func(holder v1alpha1.InactivityPolicy) bool {
+			kept := readPrevious(&holder)
+			return kept != nil && kept.WorkspaceSID == workspaceSID && kept.Knows(observed)
 		})
 }
 
 // bestRecord is the record of a workspace that is believed: the policy's own, unless there is none or it is a guess and
 // another policy of the workspace has one. Nil when nobody has any.
-func bestRecord(workspaceSID string, own *previousCallback, siblings []v1alpha1.InactivityPolicy) *previousCallback {
+func bestRecord(workspaceSID string, own *callback.Previous, holders []v1alpha1.InactivityPolicy) *callback.Previous {
 	best := own
-	for i := range siblings {
+	for i := range holders {
 		if best != nil && !best.Guessed {
 			break
 		}
-		kept := readPrevious(&siblings[i])
+		kept := readPrevious(&holders[i])
 		if kept != nil && kept.WorkspaceSID == workspaceSID && (best == nil || !kept.Guessed) {
 			best = kept
 		}
@@ -99,38 +72,120 @@ func bestRecord(workspaceSID string, own *previousCallback, siblings []v1alpha1.
 }
 
 // recordFor returns the record to keep of what the workspace's callback was, now that the wanted URL is about to be set.
-func (r *InactivityPolicyReconciler) recordFor(ctx context.Context, scope *scope, own *previousCallback, siblings []v1alpha1.InactivityPolicy,
-	wanted string, ours bool) (*previousCallback, error) {
+func recordFor(scope *scope, own *callback.Previous, holders []v1alpha1.InactivityPolicy, wanted string, ours bool) *callback.Previous {
 	workspace := scope.workspace
 	if !ours && workspace.EventCallbackURL != "" {
-		observed := &previousCallback{WorkspaceSID: workspace.SID, AccountSID: scope.accountSID, URL: workspace.EventCallbackURL, Filter: workspace.EventsFilter, Applied: wanted}
-		for i := range siblings {
-			// If somebody has put another callback in the place of the operator's, that is what has to come back now.
-			if kept := readPrevious(&siblings[i]); kept != nil && kept.WorkspaceSID == workspace.SID {
-				if err := r.writePrevious(ctx, &siblings[i], observed); err != nil {
-					return nil, err
-				}
-			}
-		}
-		return observed, nil
+		return &callback.Previous{WorkspaceSID: workspace.SID, AccountSID: scope.accountSID, URL: workspace.EventCallbackURL, Filter: workspace.EventsFilter, Applied: wanted}
 	}
-	record := bestRecord(workspace.SID, own, siblings)
+	record := bestRecord(workspace.SID, own, holders)
 	switch {
 	case record != nil:
 	case ours:
-		record = &previousCallback{WorkspaceSID: workspace.SID, AccountSID: scope.accountSID, Guessed: true}
+		record = &callback.Previous{WorkspaceSID: workspace.SID, AccountSID: scope.accountSID, Guessed: true}
 	default:
-		record = &previousCallback{WorkspaceSID: workspace.SID, AccountSID: scope.accountSID, Filter: workspace.EventsFilter}
+		record = &callback.Previous{WorkspaceSID: workspace.SID, AccountSID: scope.accountSID, Filter: workspace.EventsFilter}
 	}
 	record.Applied, record.Replaced = wanted, ""
 	if ours && !callback.SameEndpoint(workspace.EventCallbackURL, wanted) {
 		record.Replaced = workspace.EventCallbackURL
 	}
-	return record, nil
+	return record
+}
+
+// forwards reports whether the events of the workspace's previous callback are to be forwarded: yes if one of its policies
+// says Forward, no if none does and one says Replace. If all refuse, or nobody manages the callback now, it is as before:
+// that is about callbacks to come, and cuts nobody off.
+func forwards(policy *v1alpha1.InactivityPolicy, siblings []v1alpha1.InactivityPolicy, before bool) bool {
+	replaced := false
+	for _, one := range append([]v1alpha1.InactivityPolicy{*policy}, siblings...) {
+		switch {
+		case !one.ManagesCallback() || !one.DeletionTimestamp.IsZero():
+		case one.OnConflict() == v1alpha1.ConflictForward:
+			return true
+		case one.OnConflict() == v1alpha1.ConflictReplace:
+			replaced = true
+		}
+	}
+	return before && !replaced
+}
+
+// keep writes the record of the workspace onto the policy, and onto the other holders of one of the workspace what it
+// says anew: a policy that is suspended or only observes would not do that itself, and all have to say the same. taken says
+// that another callback has been found in the slot, which is then what has to come back for all of them. The policy's own
+// record is written last, so that a reconcile that was cut off is begun again.
+func (r *InactivityPolicyReconciler) keep(ctx context.Context, policy *v1alpha1.InactivityPolicy, holders []v1alpha1.InactivityPolicy,
+	record *callback.Previous, taken bool) error {
+	if taken {
+		if err := r.forgetUnknown(ctx, policy, record.WorkspaceSID, record.AccountSID, record.URL, record.Filter); err != nil {
+			return err
+		}
+	}
+	for i := range holders {
+		kept := readPrevious(&holders[i])
+		switch {
+		case kept == nil || kept.WorkspaceSID != record.WorkspaceSID:
+			continue
+		case taken:
+			kept = record
+		default:
+			kept.Forward = record.Forward
+		}
+		if err := r.writePrevious(ctx, &holders[i], kept); err != nil {
+			return err
+		}
+	}
+	return r.writePrevious(ctx, policy, record)
+}
+
+// forget removes the records of a workspace whose callback somebody else has set since: what was there before the operator
+// is out of date, and must not come back if that callback is removed and the operator takes the free slot again. A record of
+// the very callback that is there is kept: a write of the operator's may still be on its way.
+func (r *InactivityPolicyReconciler) forget(ctx context.Context, policy *v1alpha1.InactivityPolicy, holders []v1alpha1.InactivityPolicy,
+	workspace *twilio.Workspace, accountSID string) error {
+	if err := r.forgetUnknown(ctx, policy, workspace.SID, accountSID, workspace.EventCallbackURL, workspace.EventsFilter); err != nil {
+		return err
+	}
+	outdated := func(one *v1alpha1.InactivityPolicy) bool {
+		record := readPrevious(one)
+		return record != nil && record.WorkspaceSID == workspace.SID && !record.Is(workspace.EventCallbackURL, workspace.EventsFilter)
+	}
+	for i := range holders {
+		if outdated(&holders[i]) {
+			if err := r.writePrevious(ctx, &holders[i], nil); err != nil {
+				return err
+			}
+		}
+	}
+	if outdated(policy) {
+		return r.writePrevious(ctx, policy, nil)
+	}
+	return nil
+}
+
+// forgetUnknown removes the records of a workspace, of other callbacks than the one that is there, from policies of which it
+// is not known where they belong: their status was wiped, and they were not looked at since. They are not told what is there,
+// because any team could write a policy with such a record, but what they have must not come back once they are known again.
+func (r *InactivityPolicyReconciler) forgetUnknown(ctx context.Context, policy *v1alpha1.InactivityPolicy, workspaceSID, accountSID, url, filter string) error {
+	recorded, err := index.PoliciesWithRecord(ctx, r.Client, workspaceSID)
+	if err != nil {
+		return err
+	}
+	for i := range recorded {
+		one := &recorded[i]
+		record := readPrevious(one)
+		if one.UID == policy.UID || one.Status.Workspace != nil || record == nil || record.Is(url, filter) ||
+			record.AccountSID != "" && record.AccountSID != accountSID {
+			continue
+		}
+		if err := r.writePrevious(ctx, one, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // handOver leaves the record of a policy that goes to those that remain in the workspace.
-func (r *InactivityPolicyReconciler) handOver(ctx context.Context, remaining []v1alpha1.InactivityPolicy, record *previousCallback) error {
+func (r *InactivityPolicyReconciler) handOver(ctx context.Context, remaining []v1alpha1.InactivityPolicy, record *callback.Previous) error {
 	for i := range remaining {
 		if kept := readPrevious(&remaining[i]); kept == nil || kept.Guessed && !record.Guessed {
 			if err := r.writePrevious(ctx, &remaining[i], record); err != nil {
@@ -151,6 +206,21 @@ func (r *InactivityPolicyReconciler) siblings(ctx context.Context, policy *v1alp
 	return slices.DeleteFunc(all, func(other v1alpha1.InactivityPolicy) bool {
 		return other.UID == policy.UID || other.Status.Workspace == nil
 	}), nil
+}
+
+// holders are the siblings, and the policies that have moved to another workspace of the account and still keep the record
+// of this one: one that is suspended, or only observes, gives back nothing until it is resumed.
+func (r *InactivityPolicyReconciler) holders(ctx context.Context, policy *v1alpha1.InactivityPolicy, siblings []v1alpha1.InactivityPolicy,
+	workspaceSID, accountSID string) ([]v1alpha1.InactivityPolicy, error) {
+	recorded, err := index.PoliciesWithRecord(ctx, r.Client, workspaceSID)
+	if err != nil {
+		return nil, err
+	}
+	moved := slices.DeleteFunc(recorded, func(other v1alpha1.InactivityPolicy) bool {
+		return other.UID == policy.UID || other.Status.Workspace == nil || other.Status.Workspace.AccountSID != accountSID ||
+			other.Status.Workspace.SID == workspaceSID
+	})
+	return slices.Concat(siblings, moved), nil
 }
 
 // heirs are the siblings that keep the workspace's callback when a policy goes: those that stay and want it. One whose

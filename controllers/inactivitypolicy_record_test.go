@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/callback"
 	"github.com/flexops-dev/inactivity-operator/internal/index"
 	"github.com/flexops-dev/inactivity-operator/internal/twilio"
 )
@@ -41,7 +43,8 @@ func TestNothingIsWrittenToTwilioWhenWhatWasThereCannotBeRecorded(t *testing.T) 
 			policy := stalledPolicy()
 			policy.Spec.Callback = &v1alpha1.Callback{OnConflict: v1alpha1.ConflictReplace}
 			kubernetes := fake.NewClientBuilder().WithScheme(scheme).WithObjects(policy).WithInterceptorFuncs(failing).
-				WithIndex(policy, index.WorkspaceSID, index.ExtractWorkspaceSID).Build()
+				WithIndex(policy, index.WorkspaceSID, index.ExtractWorkspaceSID).
+				WithIndex(policy, index.RecordedWorkspaceSID, index.ExtractRecordedWorkspaceSID).Build()
 			r := &InactivityPolicyReconciler{Client: kubernetes, PublicURL: &url.URL{Scheme: "https", Host: "us.example.com"}}
 			state := &scope{policy: policy, client: untouchable{}, workspace: &twilio.Workspace{SID: "WS1", EventCallbackURL: "https://them.example.com"}}
 
@@ -77,14 +80,14 @@ func TestAKnownRecordIsBelievedBeforeAGuess(t *testing.T) {
 		guessed = `{"workspaceSid":"WS1","url":"guessed","guessed":true}`
 		other   = `{"workspaceSid":"WS2","url":"other"}`
 	)
-	read := func(text string) *previousCallback {
+	read := func(text string) *callback.Previous {
 		policy := with(text)
 		return readPrevious(&policy)
 	}
 	tests := map[string]struct {
-		own      *previousCallback
+		own      *callback.Previous
 		siblings []v1alpha1.InactivityPolicy
-		want     *previousCallback
+		want     *callback.Previous
 	}{
 		"one's own":                            {read(known), []v1alpha1.InactivityPolicy{with(`{"workspaceSid":"WS1","url":"another"}`)}, read(known)},
 		"another's instead of one's own guess": {read(guessed), []v1alpha1.InactivityPolicy{with(""), with(other), with(known)}, read(known)},
@@ -96,6 +99,47 @@ func TestAKnownRecordIsBelievedBeforeAGuess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, bestRecord("WS1", test.own, test.siblings)); diff != "" {
 				t.Errorf("record (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWhetherEventsAreForwardedIsUpToAllPoliciesOfTheWorkspace(t *testing.T) {
+	one := func(what v1alpha1.CallbackConflict, change ...func(*v1alpha1.InactivityPolicy)) v1alpha1.InactivityPolicy {
+		policy := stalledPolicy()
+		policy.Spec.Callback = &v1alpha1.Callback{OnConflict: what}
+		for _, c := range change {
+			c(policy)
+		}
+		return *policy
+	}
+	const refuse, replace, forward = v1alpha1.ConflictRefuse, v1alpha1.ConflictReplace, v1alpha1.ConflictForward
+	suspended := func(p *v1alpha1.InactivityPolicy) { p.Spec.Suspend = true }
+	observing := func(p *v1alpha1.InactivityPolicy) { p.Spec.Mode = v1alpha1.ModeObserve }
+	deleted := func(p *v1alpha1.InactivityPolicy) { now := metav1.Now(); p.DeletionTimestamp = &now }
+	disabled := func(p *v1alpha1.InactivityPolicy) { p.Spec.Callback.Mode = v1alpha1.CallbackDisabled }
+	for name, test := range map[string]struct {
+		policies   []v1alpha1.InactivityPolicy
+		fresh, was bool // what follows when nothing was forwarded before, and when it was
+	}{
+		"it forwards itself":                   {[]v1alpha1.InactivityPolicy{one(forward)}, true, true},
+		"another forwards":                     {[]v1alpha1.InactivityPolicy{one(replace), one(refuse), one(forward)}, true, true},
+		"another that is suspended forwards":   {[]v1alpha1.InactivityPolicy{one(replace), one(forward, suspended)}, true, true},
+		"it replaces":                          {[]v1alpha1.InactivityPolicy{one(replace), one(refuse)}, false, false},
+		"another replaces":                     {[]v1alpha1.InactivityPolicy{one(refuse), one(replace)}, false, false},
+		"all refuse":                           {[]v1alpha1.InactivityPolicy{one(refuse), one("")}, false, true},
+		"one that goes forwards":               {[]v1alpha1.InactivityPolicy{one(replace), one(forward, deleted)}, false, false},
+		"one that observes forwards":           {[]v1alpha1.InactivityPolicy{one(replace), one(forward, observing)}, false, false},
+		"one without callbacks forwards":       {[]v1alpha1.InactivityPolicy{one(refuse), one(forward, disabled)}, false, true},
+		"only those that do not count replace": {[]v1alpha1.InactivityPolicy{one(refuse), one(replace, deleted), one(replace, observing)}, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			self, siblings := &test.policies[0], test.policies[1:]
+			if got := forwards(self, siblings, false); got != test.fresh {
+				t.Errorf("when nothing was forwarded: %v, want %v", got, test.fresh)
+			}
+			if got := forwards(self, siblings, true); got != test.was {
+				t.Errorf("when it was forwarded: %v, want %v", got, test.was)
 			}
 		})
 	}

@@ -59,32 +59,49 @@ func summarize(policy *v1alpha1.InactivityPolicy, scope *scope, problem *problem
 		configured = metav1.ConditionFalse
 	}
 	setCondition(policy, v1alpha1.ConditionCallbackConfigured, configured, scope.callback.reason, scope.callback.message)
-	summarizeInForce(policy, scope, now)
+	reason, message := takeEffect(policy, scope, now)
+	if scope.degraded != nil {
+		// In force all the same: conversations are ended as soon as Twilio lets them be.
+		markFailing(policy, scope.degraded)
+		return
+	}
+	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, reason, message)
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReconciling)
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
 }
 
-// summarizeInForce says that the policy is in force, and since when: anew when anything has changed that its clocks or its
-// set of conversations depend on.
-func summarizeInForce(policy *v1alpha1.InactivityPolicy, scope *scope, now time.Time) {
+// takeEffect brings the policy into force, and says since when: anew when anything has changed that its clocks or its set of
+// conversations depend on. It returns what the condition Ready says of it.
+func takeEffect(policy *v1alpha1.InactivityPolicy, scope *scope, now time.Time) (reason, message string) {
 	status := &policy.Status
 	if scope.overlap.coveredBy != "" {
 		outOfForce(status)
-		setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonStandby, scope.withHint(
-			fmt.Sprintf("Standing by: all conversations of workspace %s that this policy selects are those of %s", scope.workspace.SID, scope.overlap.coveredBy)))
-		return
+		return v1alpha1.ReasonStandby, scope.withHint(
+			fmt.Sprintf("Standing by: all conversations of workspace %s that this policy selects are those of %s", scope.workspace.SID, scope.overlap.coveredBy))
 	}
 	if status.EffectiveSince == nil || status.EffectiveRevision != scope.overlap.revision {
 		status.EffectiveSince = &metav1.Time{Time: now.Truncate(time.Second)}
 		status.EffectiveRevision = scope.overlap.revision
 	}
-	reason, message := v1alpha1.ReasonSucceeded,
+	reason, message = v1alpha1.ReasonSucceeded,
 		fmt.Sprintf("In force: conversations of workspace %s that are idle for %s are acted on", scope.workspace.SID, policy.Spec.Timeout)
 	if policy.Observes() {
 		reason, message = v1alpha1.ReasonObserving,
 			fmt.Sprintf("Observing: what would be done about conversations of workspace %s that are idle for %s is logged and counted, and not done", scope.workspace.SID, policy.Spec.Timeout)
 	}
-	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionTrue, reason, scope.withHint(message))
+	return reason, scope.withHint(message)
+}
+
+// markFailing says that the policy does not do what it should, and that the operator goes on trying or that somebody has to
+// change something.
+func markFailing(policy *v1alpha1.InactivityPolicy, problem *problem) {
+	goesOn, over := v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled
+	if problem.class == terminal {
+		goesOn, over = over, goesOn
+	}
+	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionFalse, problem.reason, problem.message)
+	setCondition(policy, goesOn, metav1.ConditionTrue, problem.reason, problem.message)
+	meta.RemoveStatusCondition(&policy.Status.Conditions, over)
 }
 
 // withHint is what the condition Ready says, with what somebody should mend although the policy works.
@@ -144,14 +161,7 @@ func summarizeSuspended(policy *v1alpha1.InactivityPolicy) {
 // conversations too.
 func summarizeProblem(policy *v1alpha1.InactivityPolicy, problem *problem) {
 	conditions := &policy.Status.Conditions
-	setCondition(policy, v1alpha1.ConditionReady, metav1.ConditionFalse, problem.reason, problem.message)
-	if problem.class == terminal {
-		setCondition(policy, v1alpha1.ConditionStalled, metav1.ConditionTrue, problem.reason, problem.message)
-		meta.RemoveStatusCondition(conditions, v1alpha1.ConditionReconciling)
-	} else {
-		setCondition(policy, v1alpha1.ConditionReconciling, metav1.ConditionTrue, problem.reason, problem.message)
-		meta.RemoveStatusCondition(conditions, v1alpha1.ConditionStalled)
-	}
+	markFailing(policy, problem)
 	switch problem.reason {
 	case v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonCallbackInUse, v1alpha1.ReasonCallbackRejected:
 		outOfForce(&policy.Status)

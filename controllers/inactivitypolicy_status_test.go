@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
 	"github.com/flexops-dev/inactivity-operator/internal/credentials"
@@ -224,9 +225,11 @@ func TestWhenAPolicyIsLookedAtAgain(t *testing.T) {
 		// after is the shortest wait; 0: the queue's back-off.
 		after time.Duration
 	}{
-		"in force: at the sync interval":                      {nil, sync},
-		"waiting: soon, because nothing may announce it":      {&problem{class: waiting, reason: "R", message: "m"}, secretRetry},
-		"terminal: at the sync interval, not in a hot loop":   {&problem{class: terminal, reason: "R", message: "m"}, sync},
+		"in force: at the sync interval":                    {nil, sync},
+		"waiting: soon, because nothing may announce it":    {&problem{class: waiting, reason: "R", message: "m"}, secretRetry},
+		"terminal: at the sync interval, not in a hot loop": {&problem{class: terminal, reason: "R", message: "m"}, sync},
+		"refused credentials: soon, because nothing in the cluster changes when Twilio takes them again": {
+			&problem{class: terminal, reason: v1alpha1.ReasonUnauthorized, message: "m"}, refusedRetry},
 		"transient: with the queue's back-off":                {&problem{class: transient, reason: "R", message: "m", cause: errors.New("reset")}, 0},
 		"transient with Retry-After: when Twilio asks for it": {&problem{class: transient, reason: "R", message: "m", cause: fmt.Errorf("listing: %w", throttled)}, 40 * time.Second},
 	}
@@ -308,22 +311,6 @@ func TestListedNamesAFewAndCountsTheRest(t *testing.T) {
 	}
 }
 
-func TestWithEventAddsOnlyWhatIsMissing(t *testing.T) {
-	for filter, want := range map[string]string{
-		"":               "e",
-		"  ":             "e",
-		"e":              "e",
-		"a, e ,b":        "a, e ,b",
-		"a":              "a,e",
-		"a, b":           "a, b,e",
-		"event,e.f, f.e": "event,e.f, f.e,e",
-	} {
-		if got := withEvent(filter, "e"); got != want {
-			t.Errorf("withEvent(%q) = %q, want %q", filter, got, want)
-		}
-	}
-}
-
 func TestSetupRefusesAMissingDependency(t *testing.T) {
 	if err := (&InactivityPolicyReconciler{}).SetupWithManager(nil); err == nil || !strings.Contains(err.Error(), "missing") {
 		t.Errorf("error = %v, want one that says a dependency is missing", err)
@@ -399,5 +386,34 @@ func TestAPolicyThatWasEditedDuringAnOutageIsNotInForceUntilItTakesEffectAnew(t 
 	}
 	if since := inForce("edited").Status.EffectiveSince; since != nil {
 		t.Errorf("an edit during an outage: effective since %v, want not yet", since)
+	}
+}
+
+// noStatuses is an API server that takes no writes to the status.
+type noStatuses struct{ client.Client }
+
+func (noStatuses) Status() client.SubResourceWriter { return refusingWriter{} }
+
+type refusingWriter struct{ client.SubResourceWriter }
+
+func (refusingWriter) Patch(context.Context, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
+	return errors.New("the API server fails")
+}
+
+func TestAStatusThatCouldNotBeWrittenIsInTheNextPatch(t *testing.T) {
+	since := metav1.Now()
+	policy := &v1alpha1.InactivityPolicy{}
+	policy.Status.EffectiveSince, policy.Status.Workspace = &since, &v1alpha1.ObservedWorkspace{SID: "WS1"}
+	written := policy.Status.DeepCopy()
+	r := &InactivityPolicyReconciler{Client: noStatuses{}}
+	err := r.patchStatus(t.Context(), policy, func(policy *v1alpha1.InactivityPolicy) {
+		outOfForce(&policy.Status)
+		policy.Status.Workspace = &v1alpha1.ObservedWorkspace{SID: "WS2"}
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if diff := cmp.Diff(*written, policy.Status); diff != "" {
+		t.Errorf("the next patch is computed from what was never written (-want +got):\n%s", diff)
 	}
 }

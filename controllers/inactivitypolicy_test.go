@@ -144,7 +144,7 @@ func workspaceObstacles() map[string]obstacle {
 func callbackObstacles() map[string]obstacle {
 	setForeign := func(w policyWorld) { w.setCallback(w.twilio.WorkspaceSID(), somebodys()) }
 	inUse := func(w policyWorld) []string {
-		return []string{w.twilio.WorkspaceSID(), foreignURL, "remove that callback", "spec.callback.onConflict to Replace"}
+		return []string{w.twilio.WorkspaceSID(), foreignURL, "remove that callback", "spec.callback.onConflict to Replace", "Forward"}
 	}
 	return map[string]obstacle{
 		"the workspace calls somebody else, and the policy is told to replace it": {

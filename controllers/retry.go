@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
-	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 )
 
 // jitterShare is how much longer than asked a wait may be, as a share of it, so that what failed together is not
@@ -40,7 +39,5 @@ func backOff[request comparable](random Random, longest time.Duration) workqueue
 	return jittered[request]{workqueue.NewTypedItemExponentialFailureRateLimiter[request](time.Second, longest), random}
 }
 
-// queueWithoutMetrics makes the queue that controllers have anyway, but without metrics.
-func queueWithoutMetrics[request comparable](_ string, limiter workqueue.TypedRateLimiter[request]) workqueue.TypedRateLimitingInterface[request] {
-	return priorityqueue.New("", func(options *priorityqueue.Opts[request]) { options.RateLimiter = limiter })
-}
+// NewQueue makes the work queue of a controller. Nil: controller-runtime's own.
+type NewQueue[request comparable] func(name string, limiter workqueue.TypedRateLimiter[request]) workqueue.TypedRateLimitingInterface[request]

@@ -189,7 +189,7 @@ func (w *world) startRecorded() *recorded {
 	})
 	w.do(err)
 	ctx, cancel := context.WithCancel(log.IntoContext(context.Background(), logger))
-	ready, err := operator.AddToManager(ctx, mgr, operator.Config{
+	checks, err := operator.AddToManager(ctx, mgr, operator.Config{
 		PublicURL: public, ReceiverListener: listener, ReceiverDrainDelay: -1, TwilioAPIURL: w.twilioURL, UserAgent: "test",
 		SweepInterval: sweepEvery, SyncInterval: 10 * time.Minute, MaxConcurrent: 4, Metrics: collectors, Clock: w.clock,
 	})
@@ -205,7 +205,7 @@ func (w *world) startRecorded() *recorded {
 			w.t.Errorf("the operator ended with: %v", err)
 		}
 	})
-	w.Eventually(func() error { return ready(httptest.NewRequestWithContext(ctx, http.MethodGet, "/readyz", nil)) }).Should(gomega.Succeed())
+	w.Eventually(func() error { return checks.Ready(httptest.NewRequestWithContext(ctx, http.MethodGet, "/readyz", nil)) }).Should(gomega.Succeed())
 	w.replicas = append(w.replicas, &replica{publicURL: public, manager: mgr})
 	return kept
 }

@@ -18,23 +18,18 @@ func holdable(spec *v1alpha1.InactivityPolicySpec) {
 	spec.Hold = &v1alpha1.Hold{Attribute: holdAttribute}
 }
 
-// place is where a hold is set. A hold on the task shows in the sweep's list; one on the conversation shows only when the
+// place is where a hold is set. A hold on the task shows to the sweep; one on the conversation shows only when the
 // operator looks at the conversation, which is so much later at most.
 type place struct {
+	dialect   twiliosim.Dialect
 	set       func(w *world, started twiliosim.Started, value any) error
 	remove    func(w *world, started twiliosim.Started) error
 	seenAfter time.Duration
 }
 
 var places = map[string]place{
-	"the task": {
-		set: func(w *world, s twiliosim.Started, value any) error {
-			return w.twilio.SetTaskAttribute(s.TaskSID, holdAttribute, value)
-		},
-		remove: func(w *world, s twiliosim.Started) error {
-			return w.twilio.RemoveTaskAttribute(s.TaskSID, holdAttribute)
-		},
-	},
+	"the task": {set: holdTask, remove: releaseTask},
+	"the task, whose attributes no list shows": {set: holdTask, remove: releaseTask, dialect: twiliosim.Dialect{TaskListsHaveNullAttributes: true}},
 	"the conversation": {
 		set: func(w *world, s twiliosim.Started, value any) error {
 			return w.twilio.SetConversationAttribute(s.ConversationSID, holdAttribute, value)
@@ -44,6 +39,22 @@ var places = map[string]place{
 		},
 		seenAfter: timeout,
 	},
+}
+
+func holdTask(w *world, s twiliosim.Started, value any) error {
+	return w.twilio.SetTaskAttribute(s.TaskSID, holdAttribute, value)
+}
+
+func releaseTask(w *world, s twiliosim.Started) error {
+	return w.twilio.RemoveTaskAttribute(s.TaskSID, holdAttribute)
+}
+
+// start starts an operator with a policy in such a world.
+func (p place) start(t *testing.T, change ...func(*v1alpha1.InactivityPolicySpec)) (*world, *v1alpha1.InactivityPolicy) {
+	t.Helper()
+	w := newWorldOf(t, p.dialect)
+	w.startOperator()
+	return w, w.inForce(change...)
 }
 
 // eventuallyCounts waits until the status counts the policy's conversations so.
@@ -69,7 +80,7 @@ func TestAConversationThatIsHeldIsUntouchedUntilTheHoldIsRemovedAndIsDueThen(t *
 	for where, at := range places {
 		t.Run("on "+where, func(t *testing.T) {
 			t.Parallel()
-			w, _, policy := start(t, holdable)
+			w, policy := at.start(t, holdable)
 			started := w.acceptedConversation()
 			w.pass(time.Minute)
 			w.do(at.set(w, started, true))
@@ -86,7 +97,7 @@ func TestAHoldAfterTheFirstWarningStopsTheRestAndItsRemovalTakesUpWhatIsDue(t *t
 	for where, at := range places {
 		t.Run("on "+where, func(t *testing.T) {
 			t.Parallel()
-			w, _, policy := start(t, warned, holdable)
+			w, policy := at.start(t, warned, holdable)
 			started := w.acceptedConversation()
 			begun := w.clock.Now()
 			w.passAwake(started, firstWarningAfter+grain)
@@ -109,7 +120,7 @@ func TestAHoldUntilATimeKeepsTheConversationUntilThenAndTheClockStartsThen(t *te
 	for where, at := range places {
 		t.Run("on "+where, func(t *testing.T) {
 			t.Parallel()
-			w, _, policy := start(t, warned, holdable)
+			w, policy := at.start(t, warned, holdable)
 			started := w.acceptedConversation()
 			w.pass(time.Minute)
 			until := w.clock.Now().Add(2 * time.Hour).Truncate(time.Second)
@@ -133,7 +144,7 @@ func TestAHoldUntilATimeMayBePutOffOrBroughtForward(t *testing.T) {
 		for where, at := range places {
 			t.Run(change+" on "+where, func(t *testing.T) {
 				t.Parallel()
-				w, _, policy := start(t, holdable)
+				w, policy := at.start(t, holdable)
 				started := w.acceptedConversation()
 				w.do(at.set(w, started, w.clock.Now().Add(length).Format(time.RFC3339)))
 				w.untouchedWhileHeld(policy, started)
@@ -158,7 +169,7 @@ func TestAValueThatHoldsNothingChangesNothing(t *testing.T) {
 		for where, at := range places {
 			t.Run(name+" on "+where, func(t *testing.T) {
 				t.Parallel()
-				w, _, _ := start(t, warned, holdable)
+				w, _ := at.start(t, warned, holdable)
 				started := w.acceptedConversation()
 				begun := w.clock.Now()
 				w.do(at.set(w, started, value))

@@ -33,7 +33,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
@@ -110,10 +109,16 @@ type world struct {
 // newWorld makes a world without an operator.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOf(t, twiliosim.Dialect{})
+}
+
+// newWorldOf makes a world without an operator, in which Twilio behaves so.
+func newWorldOf(t *testing.T, dialect twiliosim.Dialect) *world {
+	t.Helper()
 	// The fraction of a second makes it show when Twilio's dates, which have none, are compared carelessly.
 	clock := clocktesting.NewFakeClock(time.Now().Truncate(time.Second).Add(400 * time.Millisecond))
 	w := &world{WithT: gomega.NewWithT(t), t: t, clock: clock}
-	w.twilio = twiliosim.New(twiliosim.Options{Clock: clock, CallbackClient: &http.Client{Transport: w}})
+	w.twilio = twiliosim.New(twiliosim.Options{Clock: clock, CallbackClient: &http.Client{Transport: w}, Dialect: dialect})
 	server := httptest.NewServer(w.intercept(w.twilio.Handler()))
 	t.Cleanup(func() {
 		w.twilio.Close()
@@ -161,13 +166,23 @@ type replica struct {
 	publicURL *url.URL
 	// address is where it really listens.
 	address string
-	ready   healthz.Checker
+	checks  operator.Checks
 	manager ctrl.Manager
-	stop    func()
+	// start starts it, tell tells it to stop, and stop waits until it has.
+	start, tell, stop func()
 }
 
-// startOperator runs an operator in the world, wired as the program wires it.
+// startOperator runs an operator in the world, wired as the program wires it, and waits until it is ready.
 func (w *world) startOperator(change ...func(*operator.Config)) *replica {
+	w.t.Helper()
+	r := w.assembleOperator(change...)
+	r.start()
+	w.Eventually(r.isReady).Should(gomega.Succeed())
+	return r
+}
+
+// assembleOperator is an operator that was not started yet.
+func (w *world) assembleOperator(change ...func(*operator.Config)) *replica {
 	w.t.Helper()
 	listener, err := new(net.ListenConfig).Listen(w.t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -209,14 +224,20 @@ func (w *world) startOperator(change ...func(*operator.Config)) *replica {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ready, err := operator.AddToManager(ctx, mgr, settings)
+	checks, err := operator.AddToManager(ctx, mgr, settings)
 	if err != nil {
 		cancel()
 		w.t.Fatal(err)
 	}
+	r := &replica{publicURL: settings.PublicURL, address: "http://" + listener.Addr().String(), checks: checks, manager: mgr}
 	stopped := make(chan error, 1)
-	go func() { stopped <- mgr.Start(ctx) }()
-	stop := func() {
+	r.start = func() {
+		go func() { stopped <- mgr.Start(ctx) }()
+		w.t.Cleanup(r.stop)
+		w.replicas = append(w.replicas, r)
+	}
+	r.tell = cancel
+	r.stop = func() {
 		cancel()
 		if err, first := <-stopped; first {
 			close(stopped)
@@ -224,17 +245,14 @@ func (w *world) startOperator(change ...func(*operator.Config)) *replica {
 				w.t.Errorf("the operator ended with: %v", err)
 			}
 		}
-	}
-	w.t.Cleanup(stop)
-	w.Eventually(func() error { return ready(httptest.NewRequestWithContext(ctx, "GET", "/readyz", nil)) }).Should(gomega.Succeed())
-	r := &replica{publicURL: settings.PublicURL, address: "http://" + listener.Addr().String(), ready: ready, manager: mgr}
-	r.stop = func() {
-		stop()
 		w.replicas = slices.DeleteFunc(w.replicas, func(other *replica) bool { return other == r })
 	}
-	w.replicas = append(w.replicas, r)
 	return r
 }
+
+// isReady and isAlive are what the probes of the replica are told.
+func (r *replica) isReady() error { return r.checks.Ready(httptest.NewRequest("GET", "/readyz", nil)) }
+func (r *replica) isAlive() error { return r.checks.Alive(httptest.NewRequest("GET", "/healthz", nil)) }
 
 // followLeader makes every operator that is started from now on follow: somebody else holds the lease.
 func (w *world) followLeader() {

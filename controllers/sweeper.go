@@ -39,6 +39,8 @@ type Sweeper struct {
 	Client client.Client
 	// Conversations is where found conversations go.
 	Conversations *ConversationReconciler
+	// Look has a policy looked at, because what it says of Twilio may not be true any more.
+	Look func(types.NamespacedName)
 	// Clock times the sweeps.
 	Clock clock.WithTicker
 	// Interval between two sweeps.
@@ -50,7 +52,20 @@ type Sweeper struct {
 	counted   map[types.NamespacedName]time.Time
 	notBefore map[string]time.Time
 	// read remembers, by workspace and task SID, the tasks that a list gave without their attributes.
-	read map[string]map[string]inactivity.Task
+	read map[string]map[string]readTask
+}
+
+// readTask is a task that was read on its own: its version of then, and when that was by Twilio's clock.
+type readTask struct {
+	inactivity.Task
+	updated, at time.Time
+}
+
+// isStill reports whether a task in a list is as it was when it was read. Twilio's times are whole seconds: what was changed in
+// the second in which it was read may have been changed again in the same.
+func (r readTask) isStill(listed twilio.Task) bool {
+	const slack = 2 * time.Second // for two of Twilio's clocks
+	return string(r.Status) == listed.AssignmentStatus && r.updated.Equal(listed.DateUpdated) && r.at.Sub(r.updated) >= slack
 }
 
 // NeedLeaderElection is true: one replica sweeps.
@@ -59,7 +74,7 @@ func (s *Sweeper) NeedLeaderElection() bool { return true }
 // Start sweeps until the context ends.
 func (s *Sweeper) Start(ctx context.Context) error {
 	s.counted, s.notBefore = map[types.NamespacedName]time.Time{}, map[string]time.Time{}
-	s.read = map[string]map[string]inactivity.Task{}
+	s.read = map[string]map[string]readTask{}
 	ticker := s.Clock.NewTicker(s.Interval)
 	defer ticker.Stop()
 	for {
@@ -87,9 +102,11 @@ func (s *Sweeper) sweep(ctx context.Context) {
 		}
 	}
 	found, started := 0, s.Clock.Now()
+	inForce := map[string]bool{}
 	for _, workspaceSID := range slices.Sorted(maps.Keys(byWorkspace)) {
 		shared := s.Conversations.Compiled.share(byWorkspace[workspaceSID])
-		if !shared.anyInForce() || s.Clock.Now().Before(s.notBefore[workspaceSID]) {
+		inForce[workspaceSID] = shared.anyInForce()
+		if !inForce[workspaceSID] || s.Clock.Now().Before(s.notBefore[workspaceSID]) {
 			continue
 		}
 		queued, err := s.sweepWorkspace(ctx, workspaceSID, shared)
@@ -101,7 +118,27 @@ func (s *Sweeper) sweep(ctx context.Context) {
 		}
 		found += queued
 	}
+	s.tellOutages(policies.Items, inForce)
 	s.Swept(s.Clock.Since(started), found)
+}
+
+// tellOutages has the policies looked at for which Twilio has begun or ceased to fail, as far as their status says so.
+func (s *Sweeper) tellOutages(policies []v1alpha1.InactivityPolicy, inForce map[string]bool) {
+	concerns := func(one work, policy *v1alpha1.InactivityPolicy) bool {
+		if one.kind == configuring {
+			return one.policy == client.ObjectKeyFromObject(policy)
+		}
+		return policy.Status.Workspace != nil && one.workspaceSID == policy.Status.Workspace.SID
+	}
+	changed := s.Conversations.Outages.changed(s.Clock.Now(), func(one work) bool {
+		return inForce[one.workspaceSID] || one.kind == configuring &&
+			slices.ContainsFunc(policies, func(policy v1alpha1.InactivityPolicy) bool { return concerns(one, &policy) })
+	})
+	for i := range policies {
+		if slices.ContainsFunc(changed, func(one work) bool { return concerns(one, &policies[i]) }) {
+			s.Look(client.ObjectKeyFromObject(&policies[i]))
+		}
+	}
 }
 
 // sweepWorkspace lists the tasks of a workspace and queues the conversations that have to be looked at. Tasks that have
@@ -120,14 +157,17 @@ func (s *Sweeper) sweepWorkspace(ctx context.Context, workspaceSID string, share
 		Statuses: []string{string(inactivity.TaskAssigned), string(inactivity.TaskWrapping), string(inactivity.TaskCompleted)},
 		PageSize: sweepPageSize,
 	})
+	s.Conversations.Outages.observe(sweepingOf(workspaceSID), s.Clock.Now(), err)
 	if err != nil {
 		return 0, fmt.Errorf("listing the tasks of workspace %s: %w", workspaceSID, err)
 	}
-	now, known := clock.Latest()
-	if !known {
-		now = s.Clock.Now()
+	now := func() time.Time {
+		if latest, known := clock.Latest(); known {
+			return latest
+		}
+		return s.Clock.Now()
 	}
-	swept := s.group(workspaceSID, s.describe(ctx, twilioClient, workspaceSID, tasks), shared, now)
+	swept := s.group(workspaceSID, s.describe(ctx, twilioClient, workspaceSID, tasks, now), shared, now())
 	listed := make(map[ConversationKey]bool, len(swept))
 	for _, conversation := range swept {
 		listed[conversation.key] = true
@@ -226,11 +266,11 @@ func (s *Sweeper) count(shared workspacePolicies, swept []sweptConversation) []v
 	return counts
 }
 
-// describe reads the tasks that a list has given. One that the list gave without its attributes is read on its own, once
-// for each status it has; one that cannot be read now is left to the next sweep.
-func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID string, tasks []twilio.Task) []inactivity.Task {
+// describe reads the tasks that a list has given. One that the list gave without its attributes is read on its own, when it
+// has changed; one that cannot be read now is left to the next sweep.
+func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID string, tasks []twilio.Task, now func() time.Time) []inactivity.Task {
 	swept := make([]inactivity.Task, 0, len(tasks))
-	read := map[string]inactivity.Task{}
+	read := map[string]readTask{}
 	failed := 0
 	for _, seen := range tasks {
 		before, found := s.read[workspaceSID][seen.SID]
@@ -238,7 +278,7 @@ func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID 
 		case seen.Attributes != "":
 			swept = append(swept, toSwept(seen))
 			continue
-		case !found || string(before.Status) != seen.AssignmentStatus:
+		case !found || !before.isStill(seen):
 			task, err := reader.GetTask(ctx, workspaceSID, seen.SID)
 			if twilio.IsNotFound(err) {
 				continue
@@ -247,10 +287,10 @@ func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID 
 				failed++
 				continue
 			}
-			before = toSwept(task)
+			before = readTask{toSwept(task), task.DateUpdated, now()}
 		}
 		read[seen.SID] = before
-		swept = append(swept, before)
+		swept = append(swept, before.Task)
 	}
 	s.read[workspaceSID] = read
 	if failed > 0 {

@@ -134,6 +134,7 @@ func TestTheTroubleshootingTablesKnowEveryReasonAndEvent(t *testing.T) {
 	wanted := slices.Concat(
 		constants(t, "api/v1alpha1", "Reason", "Condition"),
 		constants(t, "controllers", "eventCallback", "reason"),
+		constants(t, "internal/forward", "EventForward"),
 		slices.DeleteFunc(constants(t, "internal/inactivity", "Act"), func(act string) bool { return act == "Look" || act == "None" }))
 	for _, name := range wanted {
 		if !regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`).MatchString(troubleshooting) {
@@ -215,7 +216,7 @@ func TestEverySeriesIsDocumentedWithItsLabels(t *testing.T) {
 		}
 	}
 	for _, value := range slices.Concat(
-		constants(t, "internal/metrics", "Endpoint", "Outcome", "Cause", "Code"),
+		constants(t, "internal/metrics", "Endpoint", "Outcome", "Cause", "Code", "Forward"),
 		constants(t, "controllers", "outcome")) {
 		if !strings.Contains(page, "`"+value+"`") {
 			t.Errorf("docs/metrics.md does not know the label value %s", value)

@@ -243,7 +243,7 @@ const (
 )
 
 // CallbackConflict says what to do with a callback URL that somebody else has set.
-// +kubebuilder:validation:Enum=Refuse;Replace
+// +kubebuilder:validation:Enum=Refuse;Replace;Forward
 type CallbackConflict string
 
 const (
@@ -252,6 +252,8 @@ const (
 	ConflictRefuse CallbackConflict = "Refuse"
 	// ConflictReplace replaces a foreign callback URL, and puts it back when the last policy of the workspace is deleted.
 	ConflictReplace CallbackConflict = "Replace"
+	// ConflictForward replaces a foreign callback URL as ConflictReplace does, and passes on to it the events that it got.
+	ConflictForward CallbackConflict = "Forward"
 )
 
 // Callback says how the operator hears of events in the workspace.
@@ -266,7 +268,10 @@ type Callback struct {
 	// onConflict says what happens when the workspace already calls somebody
 	// else. Refuse (also when absent): that is left as it is, and the policy's
 	// status says so. Replace: it is replaced, and put back when the last
-	// policy of the workspace is deleted.
+	// policy of the workspace is deleted. Forward: the same, and meanwhile the
+	// operator passes on to it every event that it used to get, signed as
+	// Twilio would sign it. When the policies of a workspace differ, Forward
+	// counts before Replace.
 	// +optional
 	OnConflict CallbackConflict `json:"onConflict,omitempty"`
 }
@@ -409,9 +414,12 @@ func (p *InactivityPolicy) ManagesCallback() bool {
 // Observes reports whether the policy writes nothing to Twilio.
 func (p *InactivityPolicy) Observes() bool { return p.Spec.Mode == ModeObserve }
 
-// ReplacesCallback reports whether the policy lets the operator replace somebody else's callback URL.
-func (p *InactivityPolicy) ReplacesCallback() bool {
-	return p.Spec.Callback != nil && p.Spec.Callback.OnConflict == ConflictReplace
+// OnConflict returns what is to be done about somebody else's callback URL: ConflictRefuse if nothing is said.
+func (p *InactivityPolicy) OnConflict() CallbackConflict {
+	if p.Spec.Callback == nil || p.Spec.Callback.OnConflict == "" {
+		return ConflictRefuse
+	}
+	return p.Spec.Callback.OnConflict
 }
 
 // Names reports whether the reference names the workspace; it names none that was not observed.

@@ -34,6 +34,7 @@ func TestAdmission(t *testing.T) {
 		"Managed is a callback mode, Refuse an onConflict": {plain + "callback: {mode: Managed, onConflict: Refuse}\n", ""},
 		"Disabled is a callback mode, Replace an onConflict": {
 			plain + "callback: {mode: Disabled, onConflict: Replace}\n", ""},
+		"Forward is an onConflict": {plain + "callback: {onConflict: Forward}\n", ""},
 		"objects can be given without their fields": {
 			plain + "selector: {}\nonTimeout: {}\nreplyWindow: {}\nlimits: {}\ncallback: {}\ntranslations: {}\nwarnings: []\n", ""},
 		"what was written before there were these fields is still accepted": {
@@ -69,7 +70,7 @@ func TestAdmission(t *testing.T) {
 		"a reason is bounded":                   {plain + "onTimeout: {reason: " + strings.Repeat("r", 129) + "}\n", "spec.onTimeout.reason: Too long"},
 		"an unknown action is refused":          {plain + "onTimeout: {action: Delete}\n", `supported values: "Close", "WrapUp", "Notify"`},
 		"an unknown callback mode is refused":   {plain + "callback: {mode: Hidden}\n", `supported values: "Managed", "Disabled"`},
-		"an unknown onConflict is refused":      {plain + "callback: {onConflict: Forward}\n", `supported values: "Refuse", "Replace"`},
+		"an unknown onConflict is refused":      {plain + "callback: {onConflict: Share}\n", `supported values: "Refuse", "Replace", "Forward"`},
 		"Notify without a message does nothing": {without(plain, "message") + "onTimeout: {action: Notify}\n", "onTimeout.action Notify only sends the message: write one in spec.message"},
 		"Notify with an empty message does nothing": {
 			with(plain, `message: ""`) + "onTimeout: {action: Notify}\n", "onTimeout.action Notify only sends the message: write one in spec.message"},

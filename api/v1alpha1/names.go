@@ -69,6 +69,8 @@ const (
 	ReasonCallbackDisabled = "CallbackDisabled"
 	// ReasonTwilioUnavailable: Twilio could not be reached, or answered with an error of its own.
 	ReasonTwilioUnavailable = "TwilioUnavailable"
+	// ReasonDegraded: Twilio has failed for five minutes without a success in between.
+	ReasonDegraded = "Degraded"
 	// ReasonDeleting: the policy is being deleted.
 	ReasonDeleting = "Deleting"
 )

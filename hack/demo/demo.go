@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/test/process"
 )
 
 const (
@@ -39,8 +40,8 @@ type demo struct {
 	assets, binDir, stateDir string
 
 	cluster   *cluster
-	simulator *process
-	operator  *process
+	simulator *process.Process
+	operator  *process.Process
 
 	twilio                     *twilioClient
 	receiverAddress, healthURL string
@@ -96,10 +97,10 @@ func (d *demo) play(ctx context.Context) error {
 func (d *demo) stop() error {
 	var errs []error
 	if d.operator != nil {
-		errs = append(errs, d.operator.stop(operatorPatience))
+		errs = append(errs, d.operator.Stop(operatorPatience))
 	}
 	if d.simulator != nil {
-		errs = append(errs, d.simulator.stop(simulatorPatience))
+		errs = append(errs, d.simulator.Stop(simulatorPatience))
 	}
 	if d.cluster != nil {
 		errs = append(errs, d.cluster.stop())
@@ -117,7 +118,7 @@ func (d *demo) startCluster(context.Context, context.CancelCauseFunc) (string, e
 }
 
 func (d *demo) startSimulator(ctx context.Context, fail context.CancelCauseFunc) (string, error) {
-	addresses, err := freeAddresses(1)
+	addresses, err := process.FreeAddresses(1)
 	if err != nil {
 		return "", err
 	}
@@ -136,7 +137,7 @@ func (d *demo) startOperator(ctx context.Context, fail context.CancelCauseFunc) 
 	if err := d.cluster.grantOperator(ctx); err != nil {
 		return "", err
 	}
-	addresses, err := freeAddresses(3)
+	addresses, err := process.FreeAddresses(3)
 	if err != nil {
 		return "", err
 	}
@@ -156,15 +157,15 @@ func (d *demo) startOperator(ctx context.Context, fail context.CancelCauseFunc) 
 }
 
 // start starts a program of binDir, and fails the whole demo when it ends unasked.
-func (d *demo) start(name string, fail context.CancelCauseFunc, env []string, args ...string) (*process, error) {
-	p, err := startProcess(filepath.Join(d.binDir, name), filepath.Join(d.stateDir, name+".log"), append(os.Environ(), env...), args...)
+func (d *demo) start(name string, fail context.CancelCauseFunc, env []string, args ...string) (*process.Process, error) {
+	p, err := process.Start(filepath.Join(d.binDir, name), filepath.Join(d.stateDir, name+".log"), append(os.Environ(), env...), args...)
 	if err != nil {
 		return nil, err
 	}
 	go func() {
-		<-p.exited
+		<-p.Exited()
 		// Without effect once the story is over: its context has ended by then.
-		fail(p.failure())
+		fail(p.Failure())
 	}()
 	return p, nil
 }

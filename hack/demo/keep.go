@@ -52,9 +52,9 @@ func (d *demo) keep(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-d.operator.exited:
-		return d.operator.failure()
-	case <-d.simulator.exited:
-		return d.simulator.failure()
+	case <-d.operator.Exited():
+		return d.operator.Failure()
+	case <-d.simulator.Exited():
+		return d.simulator.Failure()
 	}
 }

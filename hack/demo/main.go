@@ -61,7 +61,7 @@ func run() int {
 	interrupted := err != nil && ctx.Err() != nil
 	var lastLines []string
 	if err != nil && !interrupted && d.operator != nil {
-		lastLines = d.operator.lastLines(logLines)
+		lastLines = d.operator.LastLines(logLines)
 	}
 	stopErr := d.stop()
 	if interrupted || err == nil {

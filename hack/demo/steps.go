@@ -5,9 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"net"
 	"regexp"
 	"time"
 )
@@ -40,21 +38,6 @@ func until(ctx context.Context, limit time.Duration, look func(context.Context) 
 		case <-tick.C:
 		}
 	}
-}
-
-// freeAddresses returns n different loopback addresses that nobody listens on now. Another program may take one before it
-// is used; whoever finds it taken then fails and says so.
-func freeAddresses(n int) (addresses []string, err error) {
-	for range n {
-		listener, listenErr := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
-		if listenErr != nil {
-			return nil, fmt.Errorf("looking for a free port: %w", listenErr)
-		}
-		// Held until all are found, so that they differ.
-		defer func() { err = errors.Join(err, listener.Close()) }()
-		addresses = append(addresses, listener.Addr().String())
-	}
-	return addresses, nil
 }
 
 // randomHex returns 32 random hexadecimal digits, as in a SID or a token.

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/test/process"
 )
 
 func TestUntil(t *testing.T) {
@@ -58,7 +59,7 @@ func TestUntil(t *testing.T) {
 }
 
 func TestFreeAddressesDifferAndCanBeUsed(t *testing.T) {
-	addresses, err := freeAddresses(3)
+	addresses, err := process.FreeAddresses(3)
 	if err != nil {
 		t.Fatal(err)
 	}

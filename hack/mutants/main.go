@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -48,22 +50,37 @@ func run(ctx context.Context, seeds int, only string) error {
 		return fmt.Errorf("making a folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	survivors := 0
-	for _, one := range mutants {
+	original := filepath.Join(folder, "original.test")
+	if err := compile(ctx, original); err != nil {
+		return err
+	}
+	ran, survivors := 0, 0
+	for i, one := range slices.Concat(ofConversations, ofCallbacks) {
 		if !chosen.MatchString(one.name) {
 			continue
 		}
+		test := "TestSimulation"
+		if i >= len(ofConversations) {
+			test = "TestCallbackLifeCycle"
+		}
+		ran++
 		started := time.Now()
-		seed, why, err := one.caught(ctx, folder, seeds)
+		found, err := one.caught(ctx, folder, test, seeds)
+		if found != nil {
+			err = passes(ctx, original, test, found.seed)
+		}
 		switch took := time.Since(started).Round(time.Second); {
 		case err != nil:
 			return fmt.Errorf("mutant %q: %w", one.name, err)
-		case seed == "":
+		case found == nil:
 			survivors++
 			fmt.Printf("SURVIVED  %-58s %d seeds, %s\n", one.name, seeds, took)
 		default:
-			fmt.Printf("caught    %-58s seed %s, %s: %s\n", one.name, seed, took, why)
+			fmt.Printf("caught    %-58s %s of %d seeds, %s: seed %s: %s\n", one.name, found.played, seeds, took, found.seed, found.why)
 		}
+	}
+	if ran == 0 {
+		return fmt.Errorf("-only=%q: there is no such mutant", only)
 	}
 	if survivors > 0 {
 		return fmt.Errorf("%d mutants were not caught", survivors)
@@ -71,41 +88,75 @@ func run(ctx context.Context, seeds int, only string) error {
 	return nil
 }
 
-// caught runs the simulation on the mutant until a seed fails, and returns that seed and the first violation.
-func (m mutant) caught(ctx context.Context, folder string, seeds int) (seed, why string, err error) {
+// finding is the first violation: its seed, and how many seeds had been played by then.
+type finding struct{ seed, why, played string }
+
+// caught plays seeds of a test on the mutant until one fails; nil: none has.
+func (m mutant) caught(ctx context.Context, folder, test string, seeds int) (*finding, error) {
 	overlay, err := m.overlay(folder)
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
-	binary := filepath.Join(folder, "simulation.test")
-	if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-overlay", overlay, "-o", binary, "./test/simulation").CombinedOutput(); err != nil {
-		return "", "", fmt.Errorf("compiling: %w\n%s", err, out)
+	binary := filepath.Join(folder, "mutant.test")
+	if err := compile(ctx, binary, "-overlay", overlay); err != nil {
+		return nil, err
 	}
-	command := exec.CommandContext(ctx, binary, "-stop", fmt.Sprintf("-seeds=%d", seeds), "-test.timeout=10m")
-	command.Dir = "test/simulation"
-	out, err := command.CombinedOutput()
+	out, err := play(ctx, binary, test, fmt.Sprintf("-seeds=%d", seeds))
 	var failed *exec.ExitError
-	switch found := violation.FindStringSubmatch(string(out)); {
+	switch wrong, played := violation.FindSubmatch(out), played.FindSubmatch(out); {
 	case err == nil:
-		return "", "", nil
+		return nil, nil
 	case !errors.As(err, &failed):
-		return "", "", fmt.Errorf("running: %w", err)
-	case found == nil:
-		return "", "", fmt.Errorf("it failed without a violation:\n%s", out)
+		return nil, fmt.Errorf("running: %w", err)
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case wrong == nil || played == nil:
+		return nil, fmt.Errorf("it failed without a violation:\n%s", out)
 	default:
-		return found[1], shortened(found[2]), nil
+		return &finding{seed: string(wrong[1]), why: shortened(string(wrong[2])), played: string(played[1])}, nil
 	}
 }
 
-var violation = regexp.MustCompile(`seed (\d+): (.*)`)
+// compile builds the simulation's test.
+func compile(ctx context.Context, binary string, flags ...string) error {
+	arguments := append([]string{"test", "-c", "-o", binary}, flags...)
+	if out, err := exec.CommandContext(ctx, "go", append(arguments, "./test/simulation")...).CombinedOutput(); err != nil {
+		return fmt.Errorf("compiling: %w\n%s", err, out)
+	}
+	return nil
+}
 
-// shortened is a line for the table: the end says what was violated.
+// play runs seeds of a test, up to the first that fails, and returns what was printed.
+func play(ctx context.Context, binary, test string, flags ...string) ([]byte, error) {
+	command := exec.CommandContext(ctx, binary, append(flags, "-stop", "-test.run="+test+"$", "-test.timeout=10m")...)
+	command.Dir = "test/simulation"
+	return command.CombinedOutput()
+}
+
+// passes checks that the operator as it is passes the seed that has caught a mutant: otherwise the mutant was not the reason.
+func passes(ctx context.Context, original, test, seed string) error {
+	if out, err := play(ctx, original, test, "-seeds=1", "-first="+seed); err != nil {
+		return fmt.Errorf("%s/%s fails without it, too: %w\n%s", test, seed, err, out)
+	}
+	return nil
+}
+
+var (
+	violation = regexp.MustCompile(`seed (\d+): (.*)`)
+	played    = regexp.MustCompile(`(?m)^ *seeds +(\d+)$`)
+)
+
+// promise is the end of a violation, which says what was violated.
+var promise = regexp.MustCompile(`\b[IF][1-8]: .*`)
+
+// shortened is a line for the table.
 func shortened(text string) string {
 	const most = 90
-	if runes := []rune(text); len(runes) > most {
-		return "…" + string(runes[len(runes)-most:])
+	runes := []rune(cmp.Or(promise.FindString(text), text))
+	if len(runes) > most {
+		return string(runes[:most]) + "…"
 	}
-	return text
+	return string(runes)
 }
 
 // overlay writes the changed file and the file that tells the compiler of it.

@@ -1,6 +1,10 @@
 package credentials
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -35,13 +39,11 @@ func (n *nameSet) remove(name types.NamespacedName) {
 	delete(n.names, name)
 }
 
-// list returns the names in no particular order.
+// list returns the names in order, so that the same changes are told in the same order each time.
 func (n *nameSet) list() []types.NamespacedName {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	names := make([]types.NamespacedName, 0, len(n.names))
-	for name := range n.names {
-		names = append(names, name)
-	}
-	return names
+	return slices.SortedFunc(maps.Keys(n.names), func(a, b types.NamespacedName) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -52,6 +53,17 @@ type TaskAttributes struct {
 	CustomerAddresses []string
 	// Claim is the operator's entry.
 	Claim *Claim
+
+	// fields are Raw's, as ParseTaskAttributes has read them; nil if it has not. They are shared, and only read.
+	fields map[string]json.RawMessage
+}
+
+// object splits the attributes into their fields, which must not be changed.
+func (a TaskAttributes) object() (map[string]json.RawMessage, error) {
+	if a.fields != nil {
+		return a.fields, nil
+	}
+	return object(a.Raw)
 }
 
 // Claim is the operator's entry in a task's attributes. Writing it with If-Match is the lock under which a step is
@@ -134,6 +146,7 @@ func ParseTaskAttributes(raw string) (TaskAttributes, error) {
 		Raw:             raw,
 		ConversationSID: text(fields["conversationSid"]),
 		ChannelType:     text(fields["channelType"]),
+		fields:          fields,
 	}
 	channel := ChannelRef{
 		InteractionSID: text(fields["flexInteractionSid"]),
@@ -160,7 +173,7 @@ var isPhoneNumber = regexp.MustCompile(`^\+[0-9]{5,15}$`)
 // CustomerName is the customer's name; empty when it is not known. Flex puts the address there when it knows no name, and an
 // address is no name.
 func (a TaskAttributes) CustomerName() string {
-	fields, err := object(a.Raw)
+	fields, err := a.object()
 	if err != nil {
 		return ""
 	}
@@ -186,7 +199,7 @@ func (a TaskAttributes) Values() map[string]any {
 
 // Texts are the attributes that can stand in a text: strings, numbers and truth values.
 func (a TaskAttributes) Texts() map[string]string {
-	fields, err := object(a.Raw)
+	fields, err := a.object()
 	if err != nil {
 		return nil
 	}
@@ -205,7 +218,7 @@ func (a TaskAttributes) Texts() map[string]string {
 
 // Text is an attribute that is a string; empty otherwise.
 func (a TaskAttributes) Text(key string) string {
-	fields, err := object(a.Raw)
+	fields, err := a.object()
 	if err != nil {
 		return ""
 	}
@@ -215,7 +228,7 @@ func (a TaskAttributes) Text(key string) string {
 // WithClaim returns the attributes as JSON text with the operator's entry set and every other key kept as it was. It
 // returns ErrNoRoom when the text would be longer than Twilio takes.
 func (a TaskAttributes) WithClaim(claim Claim) (string, error) {
-	fields, err := object(a.Raw)
+	fields, err := a.object()
 	if err != nil {
 		return "", fmt.Errorf("reading task attributes: %w", err)
 	}
@@ -223,6 +236,7 @@ func (a TaskAttributes) WithClaim(claim Claim) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	fields = maps.Clone(fields)
 	fields[AttributeKey] = entry
 	merged, err := encode(fields)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
 )
@@ -36,7 +37,7 @@ func TestParseTaskAttributes(t *testing.T) {
 				t.Fatal(err)
 			}
 			test.want.Raw = test.raw
-			if diff := cmp.Diff(test.want, got); diff != "" {
+			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreUnexported(TaskAttributes{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

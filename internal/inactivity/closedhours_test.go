@@ -184,9 +184,11 @@ func TestAWeekend(t *testing.T) {
 		"OpenHours: a warning is sent on Monday": {
 			swept(open, ladder), talk(monday+5, spoken), warns(monday+5, 5, "Still there?", named)},
 		"OpenHours: a warning that was sent before the weekend is followed by the end on Monday": {
-			swept(open, warning(12, "Still there?")), talk(friday+15, warned(friday+3, 12, about(spoken.SID, friday)), spoken), waits(ReasonNotDue, monday+10)},
+			swept(open, warning(12, "Still there?")), talk(monday+8, warned(friday+3, 12, about(spoken.SID, friday)), spoken), waits(ReasonNotDue, monday+10)},
 		"OpenHours: a warning that came late before the weekend has its whole time on Monday": {
-			swept(open, warning(12, "Still there?")), talk(friday+15, warned(friday+4.5, 12, about(spoken.SID, friday)), spoken), waits(ReasonNotDue, monday+11.5)},
+			swept(open, warning(12, "Still there?")), talk(monday+9, warned(friday+4.5, 12, about(spoken.SID, friday)), spoken), waits(ReasonNotDue, monday+11.5)},
+		"OpenHours: after an early warning the next look is when a warning of a new silence may be due": {
+			swept(open, warning(12, "Still there?")), talk(friday+15, warned(friday+3, 12, about(spoken.SID, friday)), spoken), waits(ReasonNotDue, monday+3)},
 		"no timer is longer than a day": {
 			policy(deferred), with(talk(friday+15, spoken), noTimer), Decision{Act: ActArm, Reason: ReasonTimerMissing, Timer: 24 * time.Hour, Next: at(monday)}},
 		"the longest timer is left while it runs": {

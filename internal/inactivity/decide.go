@@ -1,7 +1,6 @@
 package inactivity
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -78,8 +77,14 @@ func (p Policy) dependsOnMessages(newest Task) bool {
 // Again is when a conversation is looked at again that nothing is known to be due for: soon enough for whatever may begin
 // right after this look.
 func (p Policy) Again(snapshot Snapshot) time.Time {
-	return snapshot.Now.Add(max(p.firstDelay(), MinTimer))
+	return snapshot.Now.Add(p.firstTimer())
 }
+
+// firstStep is the earliest that a step of a silence or a wait that begins now is due, as far as Twilio's timers can tell.
+func (p Policy) firstStep(now time.Time) time.Time { return p.add(now, p.firstTimer()) }
+
+// firstTimer is the timer for the first step of whatever may begin.
+func (p Policy) firstTimer() time.Duration { return max(p.firstDelay(), MinTimer) }
 
 // decideHeld leaves a held conversation alone.
 func decideHeld(held hold, again time.Time) Decision {
@@ -188,7 +193,14 @@ func (p Policy) StillWants(text Decision, snapshot Snapshot) bool {
 // decideArming makes sure that something wakes the operator when a step becomes due. While the messages are not known, due
 // is the earliest that it can be. reason says why nothing is due yet. While an agent owes the reply any timer will do: the
 // agent's message will restart it.
+//
+// A person who writes restarts the timer, and begins a silence or a wait of which a step may be due sooner than what the
+// timer was set for. So no timer is longer than until the first step of whatever may begin now.
 func decideArming(policy Policy, snapshot Snapshot, newest Task, live []Task, due time.Time, reason Reason) Decision {
+	bounded := false
+	if first := policy.firstStep(snapshot.Now); reason == ReasonNotDue && first.Before(due) {
+		due, bounded = first, true
+	}
 	if blocked := blocker(snapshot, live, due); blocked != nil {
 		return *blocked
 	}
@@ -229,7 +241,7 @@ func decideArming(policy Policy, snapshot Snapshot, newest Task, live []Task, du
 		return waiting
 	}
 	// Where the clock stops at night a step can be further off than the longest timer: then any timer will do.
-	early := due.Sub(snapshot.Now) <= maxTimer && conversation.DateInactive.Before(due.Add(-timerTolerance))
+	early := !bounded && due.Sub(snapshot.Now) <= maxTimer && conversation.DateInactive.Before(due.Add(-timerTolerance))
 	late := conversation.DateInactive.After(due.Add(timerTolerance)) && conversation.DateInactive.After(snapshot.Now.Add(MinTimer+timerTolerance))
 	switch {
 	case late && snapshot.Messages == nil:
@@ -271,183 +283,6 @@ func blocker(snapshot Snapshot, live []Task, next time.Time) *Decision {
 	return nil
 }
 
-// decideEnding ends a conversation that is due, one act at a time: the notice under a claim, then the tasks, then the
-// conversation (which is decided once no task is live any more). A customer who was told under Notify is not told again
-// when the policy has come to end conversations since.
-func decideEnding(s situation, live []Task, notice *Marker, end step) Decision {
-	policy, snapshot := s.policy, s.snapshot
-	again := policy.Again(snapshot)
-	onlyNotify := policy.Action == v1alpha1.ActionNotify
-	notified := notice != nil && notice.Action == v1alpha1.ActionNotify
-	claim := s.newest.Attributes.Claim
-	mine := claim != nil && claim.Episode == s.episode.id
-	refused := s.refused(step{kind: StepNotice, episode: s.episode})
-	switch {
-	case onlyNotify && (notified || policy.Notice.IsEmpty()):
-		return Decision{Act: ActNone, Reason: ReasonNotified, Next: again}
-	case notice != nil && !notified:
-		return finish(policy, snapshot, live, ReasonNoticeSent)
-	case s.endsSilently():
-		return finish(policy, snapshot, live, ReasonTimedOut)
-	case onlyNotify && refused:
-		return Decision{Act: ActNone, Reason: ReasonNoticeRefused, Next: again}
-	}
-	if blocked := blocker(snapshot, live, again); blocked != nil {
-		return *blocked
-	}
-	message, kept := s.notice(notified || refused, end.at)
-	switch {
-	case kept != "" && (onlyNotify || kept == ReasonOutsideReplyWindow && policy.Window.Outside == v1alpha1.OutsideSkip):
-		return Decision{Act: ActNone, Reason: kept, Next: again}
-	case onlyNotify && message.IsEmpty():
-		// Conditions in the text leave nothing to say to this customer.
-		return Decision{Act: ActNone, Reason: ReasonNotified, Next: again}
-	case s.newest.ETag == "":
-		return lookAtTask(s.newest)
-	}
-	first := Decision{Act: ActNotice, Reason: ReasonTimedOut, Due: true, TaskSID: s.newest.SID, StepDue: end.at,
-		Message: message, Claim: s.claim(StepNotice, s.episode, 0)}
-	if waiting := s.underway(); waiting != nil {
-		return *waiting
-	}
-	first.TakeOver = mine && claim.Step == StepNotice && !notified && !refused
-	switch {
-	case message.IsEmpty():
-		first.Act, first.TakeOver, first.Claim.Step = ActClaim, false, StepFinish
-		first.Reason = cmp.Or(kept, ReasonTimedOut)
-	case onlyNotify && policy.WebhookURL != "":
-		first.Timer = timerFor(policy.firstDelay(), policy.Timeout)
-	}
-	return first
-}
-
-// notice is what the customer is told at the end, and if that is nothing although the policy has a notice, why. told says
-// that there is no need to. Under Notify a notice that was kept back when it became due is not sent in the morning.
-func (s situation) notice(told bool, due time.Time) (message Outgoing, kept Reason) {
-	switch {
-	case !s.insideWindow() && s.policy.Window.Outside == v1alpha1.OutsideSkip:
-		return Outgoing{}, ReasonOutsideReplyWindow
-	case told:
-		return Outgoing{}, ""
-	case !s.insideWindow() && s.policy.Window.Outside == v1alpha1.OutsideSendTemplate && !s.quiet(s.snapshot.Now):
-		return s.template(), ""
-	case s.policy.Notice.IsEmpty():
-		return Outgoing{}, ""
-	case !s.insideWindow():
-		return Outgoing{}, ReasonOutsideReplyWindow
-	case s.quiet(s.snapshot.Now) || s.policy.Action == v1alpha1.ActionNotify && s.quiet(due):
-		return Outgoing{}, ReasonClosedHours
-	}
-	return s.message(s.policy.Notice, 0), ""
-}
-
-// noticeOf returns the marker of the notice that was sent in the episode, nil if none was.
-func noticeOf(s situation) *Marker {
-	if sent := s.sent(StepNotice, s.episode); len(sent) > 0 {
-		return sent[0].Marker
-	}
-	return nil
-}
-
-// finish ends the live tasks of an ending that has begun. A channel that is closed already was closed by this ending;
-// tasks that it left behind are completed one by one.
-func finish(policy Policy, snapshot Snapshot, live []Task, reason Reason) Decision {
-	if !channelsSeen(snapshot, channelsOf(live)) {
-		return look(NeedChannels)
-	}
-	decision := Decision{Act: ActFinish, Reason: reason, Due: true, WrapUp: policy.Action == v1alpha1.ActionWrapUp}
-	for _, task := range live {
-		ref := task.Attributes.Channel
-		switch status := snapshot.Channels[ref]; {
-		case ref == ChannelRef{} || status == ChannelGone || status == ChannelClosed:
-			decision.TaskSIDs = append(decision.TaskSIDs, task.SID)
-		case status != ChannelActive:
-			return Decision{Act: ActNone, Reason: ReasonChannelNotActive, Held: true, Due: true, Next: policy.Again(snapshot)}
-		case !slices.Contains(decision.Channels, ref):
-			decision.Channels = append(decision.Channels, ref)
-		}
-	}
-	return decision
-}
-
-// decideWithoutLiveTask leaves the conversation alone unless an ending of the operator's was cut off.
-func decideWithoutLiveTask(policy Policy, snapshot Snapshot) Decision {
-	if snapshot.Messages == nil {
-		return look(NeedMessages)
-	}
-	begun, need := policy.endingBegun(snapshot)
-	switch {
-	case need != 0:
-		return look(need)
-	case !begun:
-		return none(ReasonNoLiveTask)
-	}
-	held, need := policy.holdOf(snapshot, nil)
-	if held.held {
-		return decideHeld(held, policy.Again(snapshot))
-	}
-	if snapshot.Conversation == nil {
-		need |= NeedConversation
-	}
-	refs := policy.ChannelsOf(snapshot)
-	if !channelsSeen(snapshot, refs) {
-		need |= NeedChannels
-	}
-	switch {
-	case need != 0:
-		return look(need)
-	case snapshot.Conversation.State == ConversationClosed:
-		return none(ReasonAlreadyClosed)
-	}
-	// Tasks that an agent is wrapping up are left to the agent.
-	decision := Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}
-	for _, ref := range refs {
-		switch snapshot.Channels[ref] {
-		case ChannelActive:
-			decision.Channels = append(decision.Channels, ref)
-		case ChannelClosed, ChannelGone:
-		default:
-			return Decision{Act: ActNone, Reason: ReasonChannelNotActive, Held: true}
-		}
-	}
-	if len(decision.Channels) > 0 {
-		decision.Act = ActFinish
-	}
-	return decision
-}
-
-// endingBegun reports whether an ending of the operator's is under way: it has sent its notice, or, where the ending is
-// silent, claimed a task that has been ended, and nobody has written since the silence that this was about began. A task
-// that was made afterwards brought the conversation to somebody anew. need is what has to be read to tell.
-func (p Policy) endingBegun(snapshot Snapshot) (begun bool, need Need) {
-	silence := p.silenceOf(snapshot)
-	if silence.need != 0 {
-		return false, silence.need
-	}
-	written := silence.anchor
-	answered := func(episode string, since time.Time) bool {
-		return written != nil && written.SID != episode && written.At.After(since)
-	}
-	newestTask := time.Time{}
-	for _, task := range snapshot.Tasks {
-		newestTask = later(newestTask, task.Created)
-	}
-	for _, message := range snapshot.Messages.Newest {
-		if p.Wrote(message) && message.Marker.Step == StepNotice {
-			ends := message.Marker.Action != v1alpha1.ActionNotify && !newestTask.After(message.At)
-			if ends && !answered(message.Marker.Episode, message.Marker.IdleSince) {
-				return true, 0
-			}
-			break
-		}
-	}
-	return slices.ContainsFunc(snapshot.Tasks, func(task Task) bool {
-		claim := task.Attributes.Claim
-		return claim != nil && claim.Step == StepFinish && task.Status != TaskCanceled &&
-			!newestTask.After(claim.At) && !answered(claim.Episode, claim.IdleSince())
-	}), 0
-}
-
 // withStatus returns the tasks with one of the statuses.
 func withStatus(tasks []Task, statuses ...TaskStatus) []Task {
 	var found []Task
@@ -472,44 +307,6 @@ func latestAccepted(live []Task) (Task, bool) {
 		}
 	}
 	return newest, newest.Accepted != nil
-}
-
-// channelsOf returns the distinct interaction channels of the tasks.
-func channelsOf(tasks []Task) []ChannelRef {
-	var refs []ChannelRef
-	for _, task := range tasks {
-		if ref := task.Attributes.Channel; ref != (ChannelRef{}) && !slices.Contains(refs, ref) {
-			refs = append(refs, ref)
-		}
-	}
-	return refs
-}
-
-// ChannelsOf returns the distinct interaction channels of the conversation: those of its tasks, and those that the
-// operator's notices remember of tasks that may be deleted.
-func (p Policy) ChannelsOf(snapshot Snapshot) []ChannelRef {
-	refs := channelsOf(snapshot.Tasks)
-	if snapshot.Messages == nil {
-		return refs
-	}
-	for _, message := range snapshot.Messages.Newest {
-		if !p.Wrote(message) {
-			continue
-		}
-		for _, ref := range message.Marker.Channels {
-			if !slices.Contains(refs, ref) {
-				refs = append(refs, ref)
-			}
-		}
-	}
-	return refs
-}
-
-func channelsSeen(snapshot Snapshot, refs []ChannelRef) bool {
-	return !slices.ContainsFunc(refs, func(ref ChannelRef) bool {
-		_, seen := snapshot.Channels[ref]
-		return !seen
-	})
 }
 
 func lookAtTask(task Task) Decision {

@@ -429,28 +429,28 @@ func TestDecide(t *testing.T) {
 		// Endings that were cut off.
 		"an ending that was cut off after the tasks is carried through": {
 			policy(), seen(20, one(task("WT1", TaskCompleted)), newestFirst(notice("WR-WT1", 16)), channelIs(ChannelClosed)),
-			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true}},
 		"an ending that was cut off is carried through when its tasks are deleted already": {
 			policy(), seen(40, nil, newestFirst(notice("WR-WT1", 16))),
-			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true}},
 		"an ending whose tasks are deleted looks first at the channel that its notice remembers": {
 			policy(), seen(40, nil, newestFirst(notice("WR-WT1", 16, rememberingChannel)), func(s *Snapshot) { s.Channels = nil }),
 			Decision{Act: ActLook, Reason: ReasonIncomplete, Need: NeedChannels}},
 		"an ending whose tasks are deleted is not carried through when the agent has left meanwhile": {
 			policy(), seen(40, nil, newestFirst(notice("WR-WT1", 16, rememberingChannel)), channelIs("inactive")),
 			Decision{Act: ActNone, Reason: ReasonChannelNotActive, Held: true}},
-		"an ending that was cut off closes a channel that is still open, and leaves wrapping tasks wrapping": {
+		"an ending whose tasks somebody else has ended leaves the channel open": {
 			policy(), seen(20, one(task("WT1", TaskWrapping)), newestFirst(notice("WR-WT1", 16))),
-			Decision{Act: ActFinish, Reason: ReasonEndingBegun, Due: true, WrapUp: true, Channels: []ChannelRef{channel}}},
+			Decision{Act: ActNone, Reason: ReasonNoLiveTask}},
 		"an ending is over when the conversation is closed": {
 			policy(), seen(20, one(task("WT1", TaskCompleted)), newestFirst(notice("WR-WT1", 16)), channelIs(ChannelClosed), state(ConversationClosed)),
 			Decision{Act: ActNone, Reason: ReasonAlreadyClosed}},
 		"a silent ending that was cut off after the tasks is carried through": {
 			policy(silent), seen(20, one(task("WT1", TaskCompleted, claimed(StepFinish, "WR-WT1", 16))), newestFirst(person("IM1", 0)), channelIs(ChannelClosed)),
-			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true}},
 		"a silent ending of a conversation in which nobody wrote is carried through": {
 			policy(silent), seen(20, one(task("WT1", TaskCompleted, claimed(StepFinish, "WR-WT1", 16))), newestFirst(), channelIs(ChannelClosed)),
-			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true}},
 		"an answer stops an ending that was cut off": {
 			policy(), seen(20, one(task("WT1", TaskCompleted)), newestFirst(person("IM9", 18), notice("WR-WT1", 16)), channelIs(ChannelClosed)),
 			Decision{Act: ActNone, Reason: ReasonNoLiveTask}},
@@ -459,7 +459,7 @@ func TestDecide(t *testing.T) {
 			Decision{Act: ActNone, Reason: ReasonNoLiveTask}},
 		"the message that an ending is about does not stop it": {
 			policy(), seen(20, one(task("WT1", TaskCompleted)), newestFirst(notice("IM1", 16), person("IM1", 1)), channelIs(ChannelClosed)),
-			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true}},
 		"an answer that came before the claim stops a silent ending that was cut off": {
 			policy(silent), seen(20, one(task("WT1", TaskCompleted, claimed(StepFinish, "WR-WT1", 16))), newestFirst(person("IM9", 15.5))),
 			Decision{Act: ActNone, Reason: ReasonNoLiveTask}},
@@ -468,6 +468,18 @@ func TestDecide(t *testing.T) {
 			Decision{Act: ActNone, Reason: ReasonNoLiveTask}},
 		"a task that was made after the notice stops the ending, also when it has ended by now": {
 			policy(), seen(30, []Task{task("WT1", TaskCompleted), task("WT2", TaskCompleted, createdAt(17))}, newestFirst(notice("WR-WT1", 16)), channelIs(ChannelClosed)),
+			Decision{Act: ActNone, Reason: ReasonNoLiveTask}},
+		"a task that a transfer has made in the silence stops the ending, also when it is wrapping by now": {
+			policy(), seen(30, []Task{task("WT1", TaskCompleted), task("WT2", TaskWrapping, createdAt(15.9))}, newestFirst(notice("WR-WT1", 16)), channelIs(ChannelClosed)),
+			Decision{Act: ActNone, Reason: ReasonNoLiveTask}},
+		"a task that a transfer has made in the silence stops a silent ending": {
+			policy(silent), seen(30, []Task{task("WT1", TaskCompleted, claimed(StepFinish, "WR-WT1", 16)), task("WT2", TaskCompleted, createdAt(15.9))}, newestFirst()),
+			Decision{Act: ActNone, Reason: ReasonNoLiveTask}},
+		"a transfer that was canceled in the silence does not stop the ending": {
+			policy(), seen(30, []Task{task("WT1", TaskCompleted), task("WT2", TaskCanceled, createdAt(10))}, newestFirst(notice("WR-WT1", 16)), channelIs(ChannelClosed)),
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true}},
+		"a task that was made after the notice stops the ending, also when it was canceled": {
+			policy(), seen(30, []Task{task("WT1", TaskCompleted), task("WT2", TaskCanceled, createdAt(17))}, newestFirst(notice("WR-WT1", 16)), channelIs(ChannelClosed)),
 			Decision{Act: ActNone, Reason: ReasonNoLiveTask}},
 		"a task that was made after a silent claim stops the ending": {
 			policy(silent), seen(30, []Task{task("WT1", TaskCompleted, claimed(StepFinish, "WR-WT1", 16)), task("WT2", TaskCompleted, createdAt(17))}, newestFirst()),

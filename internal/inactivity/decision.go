@@ -39,7 +39,8 @@ const (
 	ReasonSuspended Reason = "Suspended"
 	// ReasonNotInForce: the policy has not taken effect yet.
 	ReasonNotInForce Reason = "NotInForce"
-	// ReasonNoLiveTask: no agent has the conversation, so nobody's time is to be freed.
+	// ReasonNoLiveTask: no agent has the conversation, so nobody's time is to be freed, and it is not an ending of the
+	// operator's that has come so far.
 	ReasonNoLiveTask Reason = "NoLiveTask"
 	// ReasonAwaitingAccept: a task of the conversation waits for an agent; the clock starts when one accepts.
 	ReasonAwaitingAccept Reason = "AwaitingAccept"

@@ -30,7 +30,7 @@ func (p Policy) HeldByTasks(tasks []Task) string {
 	assigned := withStatus(tasks, TaskAssigned)
 	slices.SortFunc(assigned, func(a, b Task) int { return strings.Compare(a.SID, b.SID) })
 	for _, task := range assigned {
-		if fields, err := object(task.Attributes.Raw); err == nil {
+		if fields, err := task.Attributes.object(); err == nil {
 			values.Write(fields[p.HoldAttribute])
 			values.WriteByte('\n')
 		}
@@ -46,7 +46,9 @@ func (p Policy) holdOf(snapshot Snapshot, tasks []Task) (hold, Need) {
 	}
 	var found hold
 	for _, task := range tasks {
-		found = found.and(readHold(task.Attributes.Raw, p.HoldAttribute, snapshot.Now))
+		if fields, err := task.Attributes.object(); err == nil {
+			found = found.and(readHold(fields[p.HoldAttribute], snapshot.Now))
+		}
 	}
 	switch {
 	case found.held && found.until.IsZero():
@@ -54,19 +56,19 @@ func (p Policy) holdOf(snapshot Snapshot, tasks []Task) (hold, Need) {
 	case snapshot.Conversation == nil:
 		return found, NeedConversation
 	}
-	own := readHold(snapshot.Conversation.Attributes, p.HoldAttribute, snapshot.Now)
+	var own hold
+	if fields, err := object(snapshot.Conversation.Attributes); err == nil {
+		own = readHold(fields[p.HoldAttribute], snapshot.Now)
+	}
 	found = found.and(own)
 	found.onConversation = own.held
 	return found, 0
 }
 
-func readHold(attributes, key string, now time.Time) hold {
-	fields, err := object(attributes)
-	if err != nil {
-		return hold{}
-	}
+// readHold is what a value of the hold attribute says; an attribute that is not there holds nothing.
+func readHold(field json.RawMessage, now time.Time) hold {
 	var value any
-	if raw, found := fields[key]; !found || json.Unmarshal(raw, &value) != nil {
+	if len(field) == 0 || json.Unmarshal(field, &value) != nil {
 		return hold{}
 	}
 	switch value := value.(type) {

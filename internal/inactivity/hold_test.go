@@ -145,7 +145,7 @@ func TestHold(t *testing.T) {
 			swept(holdable), with(talk(40, own(StepNotice, 39), agentAt(10)), tasks(task("WT1", TaskCompleted)), holdOnConversation("true")), waits(ReasonHeld, 55, isHeld)},
 		"an ending without a live task is carried through although a task that no agent has any more says hold": {
 			swept(holdable), with(talk(40, own(StepNotice, 39), agentAt(10)), tasks(task("WT1", TaskCompleted, attributes(`{"hold":true}`))), channelIs(ChannelClosed)),
-			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true, WrapUp: true}},
+			Decision{Act: ActCloseConversation, Reason: ReasonEndingBegun, Due: true}},
 		"a customer in the queue is no matter of the hold": {
 			swept(holdable), with(due, tasks(task("WT1", TaskPending, attributes(`{"hold":true}`)))), waits(ReasonAwaitingAccept, 55)},
 

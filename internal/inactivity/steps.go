@@ -231,16 +231,17 @@ func (s situation) values(remaining time.Duration) Values {
 	}
 }
 
-// after is how long after a text of the step, sent now, the next step is due.
+// after is how long after a text of the step, sent now, the next step is due, or the first of what may begin then.
 func (s situation) after(done step) time.Duration {
 	marker := &Marker{Step: done.kind, Episode: done.episode.id, IdleSince: done.episode.at, BeforeSeconds: int64(done.before / time.Second)}
 	messages := *s.snapshot.Messages
 	messages.Newest = append([]Message{{At: s.snapshot.Now, Author: s.policy.Author, Marker: marker}}, messages.Newest...)
 	s.snapshot.Messages = &messages
-	if next := s.next(false); next.kind != "" {
-		return next.at.Sub(s.snapshot.Now)
+	first := s.policy.firstStep(s.snapshot.Now)
+	if next := s.next(false); next.kind != "" && next.at.Before(first) {
+		first = next.at
 	}
-	return s.policy.firstDelay()
+	return first.Sub(s.snapshot.Now)
 }
 
 // claim is the operator's entry on the task for a step.

@@ -3,7 +3,8 @@ package inactivity
 import "testing"
 
 // In these tables the customer writes in minute 10 and waits for an agent's reply; the text is due in minute 15, and the end
-// in minute 25.
+// in minute 25. Whatever is due next, the operator looks again after five minutes at the latest: by then a wait that has
+// begun meanwhile has to be heard of.
 func TestUnanswered(t *testing.T) {
 	plain, customers := swept(unanswered(5)), swept(unanswered(5), waitsForCustomer)
 	text := own(StepUnanswered, 15)
@@ -19,7 +20,7 @@ func TestUnanswered(t *testing.T) {
 		"a customer who has waited is sent the text, to the second": {
 			plain, talk(15, customerAt(10), agentAt(5)), consoles(15)},
 		"the text is sent once": {
-			plain, talk(16, text, customerAt(10)), waits(ReasonNotDue, 25)},
+			plain, talk(16, text, customerAt(10)), waits(ReasonNotDue, 21)},
 		"several messages of the customer are one wait, which began with the first": {
 			plain, talk(15, customerAt(14), customerAt(12), customerAt(10), agentAt(5)), consoles(15)},
 		"another message of the customer does not bring the text again": {
@@ -27,9 +28,9 @@ func TestUnanswered(t *testing.T) {
 		"a text that comes late still names when the wait began": {
 			plain, talk(27, customerAt(20), customerAt(10)), consoles(27, dueSince(15))},
 		"an agent's answer ends the wait": {
-			plain, talk(15, agentAt(12), customerAt(10)), waits(ReasonNotDue, 27)},
+			plain, talk(15, agentAt(12), customerAt(10)), waits(ReasonNotDue, 20)},
 		"an agent's answer that crossed with the text ends the wait": {
-			plain, talk(16, text, agentAt(14.9), customerAt(10)), waits(ReasonNotDue, 29.9)},
+			plain, talk(16, text, agentAt(14.9), customerAt(10)), waits(ReasonNotDue, 21)},
 		"a bot's answer does not end the wait": {
 			plain, talk(15, botAt(12), customerAt(10)), consoles(15)},
 		"in a new wait the text is sent again": {
@@ -57,7 +58,7 @@ func TestUnanswered(t *testing.T) {
 		"a customer who never wrote does not wait": {
 			plain, talk(20, agentAt(10)), waits(ReasonNotDue, 25)},
 		"where nobody wrote nobody waits": {
-			plain, talk(10), waits(ReasonNotDue, 16)},
+			plain, talk(10), waits(ReasonNotDue, 15)},
 		"in the queue nothing is sent": {
 			plain, with(talk(500, customerAt(10)), tasks(task("WT1", TaskPending))), waits(ReasonAwaitingAccept, 505)},
 
@@ -106,9 +107,9 @@ func TestUnanswered(t *testing.T) {
 		"a text that was claimed and not sent is sent when the lease is over": {
 			plain, with(talk(15.5, customerAt(10)), claimedTask(claimIn(15, StepUnanswered))), consoles(15.5, dueSince(15), takesOver)},
 		"a text that was refused is not tried again in the same wait": {
-			plain, with(talk(16, customerAt(10)), claimedTask(claimIn(15, StepUnanswered, refused(StepUnanswered, 0)))), waits(ReasonNotDue, 25)},
+			plain, with(talk(16, customerAt(10)), claimedTask(claimIn(15, StepUnanswered, refused(StepUnanswered, 0)))), waits(ReasonNotDue, 21)},
 		"a text that was refused is not tried again because the customer writes another message": {
-			plain, with(talk(26, customerAt(20), customerAt(10)), claimedTask(claimIn(15, StepUnanswered, refused(StepUnanswered, 0)))), waits(ReasonNotDue, 35)},
+			plain, with(talk(26, customerAt(20), customerAt(10)), claimedTask(claimIn(15, StepUnanswered, refused(StepUnanswered, 0)))), waits(ReasonNotDue, 31)},
 		"a refused text is remembered when the conversation ends": {
 			plain, with(talk(25, customerAt(10)), claimedTask(claimIn(15, StepUnanswered, refused(StepUnanswered, 0)))),
 			tells(25, "Bye.", owedBy(TurnAgent), keeping(refusedText))},
@@ -121,14 +122,14 @@ func TestUnanswered(t *testing.T) {
 		"a text that has nothing to say is not sent": {
 			swept(func(p *Policy) {
 				p.Unanswered = &Unanswered{After: minutes(5), Text: says(`{{if eq .Channel "web"}}Sorry.{{end}}`)}
-			}), talk(16, customerAt(10)), waits(ReasonNotDue, 25)},
+			}), talk(16, customerAt(10)), waits(ReasonNotDue, 21)},
 
 		// The timer.
 		"an accepted conversation is armed for the text": {
 			policy(unanswered(5)), Snapshot{Now: at(1), JustAccepted: true, Tasks: one(task("WT1", TaskAssigned, acceptedAt(1))), Webhooks: &Webhooks{}},
 			Decision{Act: ActArm, Reason: ReasonWebhookMissing, CreateWebhook: true, Timer: minutes(5), Next: at(6)}},
-		"the text sets the timer for the end": {
-			policy(unanswered(5)), talk(15, customerAt(10)), consoles(15, withTimer(10))},
+		"the text sets the timer for a wait that may begin": {
+			policy(unanswered(5)), talk(15, customerAt(10)), consoles(15, withTimer(5))},
 		"the text sets the timer for the first warning": {
 			policy(unanswered(5), ladder), talk(15, customerAt(10)), consoles(15, withTimer(5))},
 		"where there is no end the text sets the timer for whatever may begin": {

@@ -197,6 +197,13 @@ func TestTheTimerWakesForTheNextWarning(t *testing.T) {
 			policy(warning(5, "Still there?"), warning(4.5, "Really?")), talk(20, agentAt(10)), warns(20, 5, "Still there?", withTimer(1))},
 		"with Notify the notice sets the timer for the first step of a new silence": {
 			policy(ladder, notify), talk(25, warned(23, 2), agentAt(10)), tells(25, "Bye.", afterWarnings(1), withTimer(10))},
+		"an early warning sets the timer for the first step of a new silence, because a message restarts it": {
+			policy(warning(10, "Still there?")), talk(15, agentAt(10)), warns(15, 10, "Still there?", withTimer(5))},
+		"a timer that a message has restarted and that is longer than until the first step of a new silence is set anew": {
+			policy(warning(10, "Still there?")), with(talk(16, warned(15, 10), agentAt(10)), timerAt(25)),
+			Decision{Act: ActArm, Reason: ReasonTimerOff, Timer: minutes(5), Next: at(21)}},
+		"a timer that is shorter than that is left": {
+			policy(warning(10, "Still there?")), with(talk(16, warned(15, 10), agentAt(10)), timerAt(18)), waits(ReasonNotDue, 21)},
 		"without callbacks no timer is set": {
 			swept(ladder), talk(20, agentAt(10)), warns(20, 5, "Still there?")},
 	})

@@ -112,7 +112,7 @@ func TestReplyWindow(t *testing.T) {
 		"of a ladder what the window closes on is left out": {
 			swept(silently, ladder), on("whatsapp", 23, 22, warned(20, 5), agentAt(10)), waits(ReasonNotDue, 25)},
 		"the text for who waits is not sent outside the window": {
-			swept(silently, unanswered(5)), on("whatsapp", 6, 6), waits(ReasonNotDue, 16)},
+			swept(silently, unanswered(5)), on("whatsapp", 6, 6), waits(ReasonNotDue, 11)},
 		"the window counts from the customer's last message, although the wait began with an earlier one": {
 			swept(silently, unanswered(5)), on("whatsapp", 12, 11, customerAt(10)), consoles(12, dueSince(6), inSilence("WR-WT1", 1))},
 		"the text for who waits is sent a second before the window closes": {

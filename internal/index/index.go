@@ -9,12 +9,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/callback"
 )
 
 const (
 	// WorkspaceSID finds the InactivityPolicies of a workspace: the value is the SID that was last observed, else the
 	// one in spec. A policy that names its workspace and was not resolved yet is in no workspace.
 	WorkspaceSID = "workspaceSID"
+
+	// RecordedWorkspaceSID finds the InactivityPolicies that keep the record of a workspace's previous callback. A policy
+	// that has moved keeps that of the workspace it was in until it has given it back.
+	RecordedWorkspaceSID = "recordedWorkspaceSID"
 
 	// SecretName finds the InactivityPolicies, of one namespace, that name a Secret.
 	SecretName = "secretName"
@@ -35,6 +40,15 @@ func ExtractWorkspaceSID(object client.Object) []string {
 	return nil
 }
 
+// ExtractRecordedWorkspaceSID returns what an InactivityPolicy is indexed by under [RecordedWorkspaceSID].
+func ExtractRecordedWorkspaceSID(object client.Object) []string {
+	record := callback.ParsePrevious(object.GetAnnotations()[v1alpha1.AnnotationPreviousCallback])
+	if record == nil {
+		return nil
+	}
+	return []string{record.WorkspaceSID}
+}
+
 // ExtractSecretName returns what an InactivityPolicy is indexed by under [SecretName].
 func ExtractSecretName(object client.Object) []string {
 	policy, ok := object.(*v1alpha1.InactivityPolicy)
@@ -47,8 +61,9 @@ func ExtractSecretName(object client.Object) []string {
 // Register adds the indexes. It must be called once, before the cache starts.
 func Register(ctx context.Context, indexer client.FieldIndexer) error {
 	for field, extract := range map[string]client.IndexerFunc{
-		WorkspaceSID: ExtractWorkspaceSID,
-		SecretName:   ExtractSecretName,
+		WorkspaceSID:         ExtractWorkspaceSID,
+		RecordedWorkspaceSID: ExtractRecordedWorkspaceSID,
+		SecretName:           ExtractSecretName,
 	} {
 		if err := indexer.IndexField(ctx, &v1alpha1.InactivityPolicy{}, field, extract); err != nil {
 			return fmt.Errorf("indexing InactivityPolicies by %s: %w", field, err)
@@ -60,8 +75,18 @@ func Register(ctx context.Context, indexer client.FieldIndexer) error {
 // PoliciesForWorkspace returns the policies of the workspace in every namespace, in no particular order. The reader must
 // have the indexes. Further options, such as [client.UnsafeDisableDeepCopy] for a caller that only reads, are passed on.
 func PoliciesForWorkspace(ctx context.Context, reader client.Reader, workspaceSID string, options ...client.ListOption) ([]v1alpha1.InactivityPolicy, error) {
+	return policiesBy(ctx, reader, WorkspaceSID, workspaceSID, options...)
+}
+
+// PoliciesWithRecord returns the policies that keep the record of the workspace's previous callback, in no particular
+// order. Anybody who may write a policy can give it such a record. The reader must have the indexes.
+func PoliciesWithRecord(ctx context.Context, reader client.Reader, workspaceSID string) ([]v1alpha1.InactivityPolicy, error) {
+	return policiesBy(ctx, reader, RecordedWorkspaceSID, workspaceSID)
+}
+
+func policiesBy(ctx context.Context, reader client.Reader, field, workspaceSID string, options ...client.ListOption) ([]v1alpha1.InactivityPolicy, error) {
 	var policies v1alpha1.InactivityPolicyList
-	options = append([]client.ListOption{client.MatchingFields{WorkspaceSID: workspaceSID}}, options...)
+	options = append([]client.ListOption{client.MatchingFields{field: workspaceSID}}, options...)
 	if err := reader.List(ctx, &policies, options...); err != nil {
 		return nil, fmt.Errorf("listing the InactivityPolicies of workspace %s: %w", workspaceSID, err)
 	}

@@ -75,6 +75,24 @@ func names(policies []v1alpha1.InactivityPolicy) []string {
 	return names
 }
 
+func TestPoliciesWithRecord(t *testing.T) {
+	recorded := func(name, record string) *v1alpha1.InactivityPolicy {
+		one := policy("support", name, "twilio", workspaceB, workspaceB)
+		one.Annotations = map[string]string{v1alpha1.AnnotationPreviousCallback: record}
+		return one
+	}
+	reader := indexedClient(t,
+		recorded("moved", `{"workspaceSid":"`+workspaceA+`"}`),
+		recorded("here", `{"workspaceSid":"`+workspaceB+`"}`),
+		recorded("unreadable", `{`),
+		policy("support", "without", "twilio", workspaceA, workspaceA),
+	)
+	found, err := index.PoliciesWithRecord(t.Context(), reader, workspaceA)
+	if err != nil || !slices.Equal(names(found), []string{"support/moved"}) {
+		t.Errorf("with a record of the workspace: %v, %v", names(found), err)
+	}
+}
+
 func TestPoliciesForWorkspace(t *testing.T) {
 	reader := indexedClient(t,
 		policy("support", "by-spec", "twilio", workspaceA, ""),

@@ -71,6 +71,22 @@ const (
 	codeOther = "other"
 )
 
+// Values of the label outcome of the events forwarded.
+const (
+	// ForwardDelivered: the other party has taken the event.
+	ForwardDelivered = "delivered"
+	// ForwardRefused: the other party does not want it, or it may not be sent there. It is not tried again.
+	ForwardRefused = "refused"
+	// ForwardExpired: it could not be delivered in time.
+	ForwardExpired = "expired"
+	// ForwardDropped: too many events waited, or the operator stopped.
+	ForwardDropped = "dropped"
+	// ForwardRepeated: Twilio had sent it before.
+	ForwardRepeated = "repeated"
+	// ForwardLooped: it had come through this operator, or through too many.
+	ForwardLooped = "looped"
+)
+
 const (
 	// statusTooManyRequests is how Twilio says that an account makes too many requests at a time.
 	statusTooManyRequests = 429
@@ -100,6 +116,8 @@ type Metrics struct {
 	driftRepairs      prometheus.Counter
 	sweepDuration     prometheus.Histogram
 	sweepFound        prometheus.Counter
+	forwarded         *prometheus.CounterVec
+	forwardQueued     prometheus.Gauge
 
 	operations, actKinds, actOutcomes *boundedLabel
 }
@@ -132,6 +150,12 @@ func New(registerer prometheus.Registerer) (*Metrics, error) {
 		}),
 		sweepFound: counter("sweep_found_conversations_total",
 			"Conversations that a sweep put into the queue because the leader had no plan for them, or an overdue one."),
+		forwarded: counters("forwarded_events_total",
+			"Events for whoever a workspace called before, by outcome.", "outcome"),
+		forwardQueued: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "forward_queued_events",
+			Help: "Events that wait to be forwarded, those under way included.",
+		}),
 
 		operations:  newBoundedLabel(maxOperations),
 		actKinds:    newBoundedLabel(maxActs),
@@ -151,6 +175,9 @@ func New(registerer prometheus.Registerer) (*Metrics, error) {
 	for _, cause := range []string{CauseMissing, CauseMismatch, CauseAccount, CauseWorkspace} {
 		m.signatureFailures.WithLabelValues(cause)
 	}
+	for _, outcome := range []string{ForwardDelivered, ForwardRefused, ForwardExpired, ForwardDropped, ForwardRepeated, ForwardLooped} {
+		m.forwarded.WithLabelValues(outcome)
+	}
 
 	var failures []error
 	for _, collector := range m.collectors() {
@@ -165,7 +192,7 @@ func New(registerer prometheus.Registerer) (*Metrics, error) {
 func (m *Metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.callbacks, m.signatureFailures, m.twilioRequests, m.twilioDuration, m.twilioThrottled,
-		m.acts, m.driftRepairs, m.sweepDuration, m.sweepFound,
+		m.acts, m.driftRepairs, m.sweepDuration, m.sweepFound, m.forwarded, m.forwardQueued,
 	}
 }
 
@@ -204,6 +231,12 @@ func (m *Metrics) Sweep(elapsed time.Duration, found int) {
 	m.sweepDuration.Observe(elapsed.Seconds())
 	m.sweepFound.Add(float64(max(found, 0)))
 }
+
+// Forwarded counts what became of an event for another party. The outcome is a constant of this package.
+func (m *Metrics) Forwarded(outcome string) { m.forwarded.WithLabelValues(outcome).Inc() }
+
+// ForwardQueued sets how many events wait to be forwarded.
+func (m *Metrics) ForwardQueued(events int) { m.forwardQueued.Set(float64(events)) }
 
 func counter(name, help string) prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})

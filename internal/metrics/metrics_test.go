@@ -75,6 +75,8 @@ func TestSeries(t *testing.T) {
 		"callback_drift_repairs_total":    {"COUNTER"},
 		"sweep_duration_seconds":          {"HISTOGRAM"},
 		"sweep_found_conversations_total": {"COUNTER"},
+		"forwarded_events_total":          {"COUNTER", "outcome"},
+		"forward_queued_events":           {"GAUGE"},
 	}
 	got := make(map[string][]string)
 	for name, family := range gather(t, registry) {
@@ -113,6 +115,7 @@ func TestKnownSeriesBeginAtZero(t *testing.T) {
 	for name, want := range map[string]int{
 		"callbacks_total":          2*11 + 1,
 		"signature_failures_total": 4,
+		"forwarded_events_total":   6,
 	} {
 		if got := len(families[name].values); got != want {
 			t.Errorf("%s has %d series, want %d", name, got, want)

@@ -52,6 +52,9 @@ func (a answer) write(w http.ResponseWriter) {
 	case metrics.OutcomeTooLarge, metrics.OutcomeIncomplete:
 		// The rest of the body is not worth reading.
 		header.Set("Connection", "close")
+	case metrics.OutcomeForbidden, metrics.OutcomeNotFound:
+		// Whoever cannot sign must not keep one of the connections that there are.
+		header.Set("Connection", "close")
 	}
 	reply := replies[a.outcome]
 	w.WriteHeader(reply.status)

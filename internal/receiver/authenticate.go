@@ -22,15 +22,18 @@ type keyring struct {
 	incomplete string
 }
 
+// signer is who has signed a callback: an account, with one of its tokens.
+type signer struct{ account, token string }
+
 // authenticate verifies that the callback was signed by the account that the workspace belongs to and is about that
-// workspace. It returns nil if so.
-func (h *handler) authenticate(r *http.Request, to endpoint, workspaceSID string, policies []v1alpha1.InactivityPolicy, form url.Values) *answer {
+// workspace. If so it returns the signer, otherwise the refusal.
+func (h *handler) authenticate(r *http.Request, to endpoint, workspaceSID string, policies []v1alpha1.InactivityPolicy, form url.Values) (signer, *answer) {
 	given := r.Header.Values(signature.Header)
 	if len(given) == 0 {
-		return h.forbid(metrics.CauseMissing, "there is no signature")
+		return signer{}, h.forbid(metrics.CauseMissing, "there is no signature")
 	}
 	if len(given) > 1 {
-		return h.forbid(metrics.CauseMismatch, "there are several signatures")
+		return signer{}, h.forbid(metrics.CauseMismatch, "there are several signatures")
 	}
 
 	ring := h.keyring(workspaceSID, policies)
@@ -41,21 +44,22 @@ func (h *handler) authenticate(r *http.Request, to endpoint, workspaceSID string
 			h.secrets.RefreshSoon(secret)
 		}
 		if ring.incomplete != "" {
-			return refusal(metrics.OutcomeUnavailable, ring.incomplete)
+			return signer{}, refusal(metrics.OutcomeUnavailable, ring.incomplete)
 		}
-		return h.forbid(metrics.CauseMismatch, "the signature does not verify")
+		return signer{}, h.forbid(metrics.CauseMismatch, "the signature does not verify")
 	}
 
 	accountSID, _ := single(form, "AccountSid")
-	if !slices.ContainsFunc(ring.accountsOf(verified), func(account string) bool { return account == accountSID }) {
-		return h.forbid(metrics.CauseAccount, "the payload is of another account than the signature")
+	by, ok := ring.signer(verified, accountSID)
+	if !ok {
+		return signer{}, h.forbid(metrics.CauseAccount, "the payload is of another account than the signature")
 	}
 	if to.namesWorkspace {
 		if named, _ := single(form, "WorkspaceSid"); named != workspaceSID {
-			return h.forbid(metrics.CauseWorkspace, "the payload is of another workspace than the path")
+			return signer{}, h.forbid(metrics.CauseWorkspace, "the payload is of another workspace than the path")
 		}
 	}
-	return nil
+	return by, nil
 }
 
 func (h *handler) forbid(cause, text string) *answer {
@@ -114,15 +118,14 @@ func (k *keyring) add(account, token string) {
 	k.accounts = append(k.accounts, account)
 }
 
-// accountsOf returns the accounts whose tokens verified.
-func (k *keyring) accountsOf(verified []bool) []string {
-	var accounts []string
+// signer returns the account as signer, and false if none of the tokens that verified is its own.
+func (k *keyring) signer(verified []bool, account string) (signer, bool) {
 	for i, ok := range verified {
-		if ok {
-			accounts = append(accounts, k.accounts[i])
+		if ok && k.accounts[i] == account {
+			return signer{account: account, token: k.tokens[i]}, true
 		}
 	}
-	return accounts
+	return signer{}, false
 }
 
 // owner returns the account that owns the workspace according to the policy's status, and nothing if the policy has not

@@ -26,6 +26,8 @@ type handler struct {
 	policies     client.Reader
 	secrets      Secrets
 	queue        Enqueuer
+	forwarder    Forwarder
+	records      *records
 	metrics      *metrics.Metrics
 	slots        chan struct{}
 	// lines is how many lines about refused requests are still to be written: anybody can cause them.
@@ -34,14 +36,16 @@ type handler struct {
 
 func newHandler(options Options) *handler {
 	return &handler{
-		base:     options.PublicURL.String(),
-		prefix:   options.PublicURL.EscapedPath(),
-		policies: options.Policies,
-		secrets:  options.Secrets,
-		queue:    options.Queue,
-		metrics:  options.Metrics,
-		slots:    make(chan struct{}, maxRequests),
-		lines:    rate.NewLimiter(refusalLines, refusalLinesBurst),
+		base:      options.PublicURL.String(),
+		prefix:    options.PublicURL.EscapedPath(),
+		policies:  options.Policies,
+		secrets:   options.Secrets,
+		queue:     options.Queue,
+		forwarder: options.Forwarder,
+		records:   newRecords(),
+		metrics:   options.Metrics,
+		slots:     make(chan struct{}, maxRequests),
+		lines:     rate.NewLimiter(refusalLines, refusalLinesBurst),
 	}
 }
 
@@ -52,11 +56,13 @@ type endpoint struct {
 	decode func(url.Values) decoded
 	// namesWorkspace says that the payload has the workspace in it as well.
 	namesWorkspace bool
+	// forwarded says that somebody else may have got these events before.
+	forwarded bool
 }
 
 var endpoints = []endpoint{
-	{metrics.EndpointTaskRouter, callback.TaskRouterPath, decodeTaskRouter, true},
-	{metrics.EndpointConversations, callback.ConversationsPath, decodeConversations, false},
+	{metrics.EndpointTaskRouter, callback.TaskRouterPath, decodeTaskRouter, true, true},
+	{metrics.EndpointConversations, callback.ConversationsPath, decodeConversations, false, false},
 }
 
 // ServeHTTP answers one request and counts it. If it is refused it is logged, unless too many are.
@@ -107,11 +113,15 @@ func (h *handler) handle(w http.ResponseWriter, r *http.Request, to endpoint, wo
 	if errors.Is(formError, errTooManyParameters) {
 		return refuse(metrics.OutcomeTooLarge, formError.Error())
 	}
-	if refusal := h.authenticate(r, to, workspaceSID, policies, form); refusal != nil {
+	by, refusal := h.authenticate(r, to, workspaceSID, policies, form)
+	if refusal != nil {
 		return *refusal
 	}
 	if formError != nil {
 		return refuse(metrics.OutcomeMalformed, formError.Error())
+	}
+	if to.forwarded {
+		h.forward(r.Header, by, workspaceSID, policies, body, form)
 	}
 	if !acting(workspaceSID, policies) {
 		return acknowledge(metrics.OutcomeIgnored)

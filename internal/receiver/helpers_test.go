@@ -24,6 +24,7 @@ import (
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
 	"github.com/flexops-dev/inactivity-operator/internal/callback"
 	"github.com/flexops-dev/inactivity-operator/internal/credentials"
+	"github.com/flexops-dev/inactivity-operator/internal/forward"
 	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
 	"github.com/flexops-dev/inactivity-operator/internal/index"
 	"github.com/flexops-dev/inactivity-operator/internal/metrics"
@@ -88,6 +89,18 @@ func (q *queue) all() []wantHandled {
 	return slices.Clone(q.got)
 }
 
+// others records what it is given to pass on.
+type others struct {
+	mu  sync.Mutex
+	got []forward.Event
+}
+
+func (o *others) Forward(event forward.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.got = append(o.got, event)
+}
+
 // secretsInMemory are the credentials that a test gives the receiver.
 type secretsInMemory struct {
 	mu       sync.Mutex
@@ -129,6 +142,7 @@ type fixture struct {
 	reader   client.Reader // nil: one with the policies
 	secrets  *secretsInMemory
 	queue    *queue
+	others   *others
 	registry *prometheus.Registry
 
 	mu  sync.Mutex
@@ -141,6 +155,7 @@ func newFixture() *fixture {
 		policies: []client.Object{policy("support", "inactive", workspace, account)},
 		secrets:  &secretsInMemory{held: map[types.NamespacedName]credentials.Credentials{ourSecret: held(account, token, "")}},
 		queue:    &queue{},
+		others:   &others{},
 		registry: prometheus.NewRegistry(),
 	}
 }
@@ -200,7 +215,7 @@ func (f *fixture) options(tb testing.TB) Options {
 	}
 	return Options{
 		PublicURL: public, BindAddress: "127.0.0.1:0",
-		Policies: f.reader, Secrets: f.secrets, Queue: f.queue, Metrics: series,
+		Policies: f.reader, Secrets: f.secrets, Queue: f.queue, Forwarder: f.others, Metrics: series,
 	}
 }
 

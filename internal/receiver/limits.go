@@ -19,6 +19,11 @@ const (
 	// maxRequests is how many bodies are read and handled at a time: at 64 KiB each they fill 32 MiB at most.
 	maxRequests = 512
 
+	// maxConnections is how many connections are open at a time; more wait to be accepted. Each costs its header and some
+	// 20 KiB of buffers and stacks, so that they fill 64 MiB at most. It is more than maxRequests, so that the sender of a
+	// callback too many is told so.
+	maxConnections = 1024
+
 	// maxTokens is how many tokens a callback is tried with. A workspace belongs to one account, which has two tokens at
 	// a time; more come from Secrets that were not all rotated yet.
 	maxTokens = 16
@@ -48,6 +53,11 @@ const (
 
 	// shutdownTimeout is how long requests under way may take after the drain delay: longer than one can take.
 	shutdownTimeout = 16 * time.Second
+
+	// maxRecords is how many records of previous callbacks are kept decoded: one for each workspace is needed. One that is
+	// longer than maxRecordLength is decoded each time: the operator writes none like that.
+	maxRecords      = 1024
+	maxRecordLength = 8 << 10
 
 	// retryAfter is when the sender of a callback that came too early should try again, in seconds.
 	retryAfter = "5"

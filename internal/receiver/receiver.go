@@ -19,12 +19,14 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/net/netutil"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/flexops-dev/inactivity-operator/internal/credentials"
+	"github.com/flexops-dev/inactivity-operator/internal/forward"
 	"github.com/flexops-dev/inactivity-operator/internal/inactivity"
 	"github.com/flexops-dev/inactivity-operator/internal/metrics"
 )
@@ -34,6 +36,12 @@ type Enqueuer interface {
 	// Enqueue puts the conversation's key into the work queue. accepted is what the event said of the reservation, and
 	// nil if it said nothing of use. It reports false when the queue cannot take the key now, and never blocks.
 	Enqueue(workspaceSID, conversationSID string, accepted *inactivity.Acceptance) bool
+}
+
+// Forwarder takes the events that somebody else got before the operator took the workspace's callback over.
+type Forwarder interface {
+	// Forward takes an event, and never blocks. What becomes of it has no part in the receiver's answer.
+	Forward(event forward.Event)
 }
 
 // Secrets gives the credentials of policies from memory. *credentials.Store implements it.
@@ -61,6 +69,8 @@ type Options struct {
 	Secrets Secrets
 	// Queue takes the conversations.
 	Queue Enqueuer
+	// Forwarder takes the events of others.
+	Forwarder Forwarder
 	// Metrics counts what is received.
 	Metrics *metrics.Metrics
 	// DrainDelay is how long to go on serving once the receiver is told to stop. Negative: not at all; zero:
@@ -86,8 +96,8 @@ func New(options Options) (*Receiver, error) {
 		return nil, errors.New("making the receiver: no public URL")
 	case options.BindAddress == "" && options.Listener == nil:
 		return nil, errors.New("making the receiver: neither a bind address nor a listener")
-	case options.Policies == nil, options.Secrets == nil, options.Queue == nil, options.Metrics == nil:
-		return nil, errors.New("making the receiver: policies, secrets, queue and metrics are all needed")
+	case options.Policies == nil, options.Secrets == nil, options.Queue == nil, options.Forwarder == nil, options.Metrics == nil:
+		return nil, errors.New("making the receiver: policies, secrets, queue, forwarder and metrics are all needed")
 	}
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
@@ -134,6 +144,7 @@ func (r *Receiver) Start(ctx context.Context) error {
 			return fmt.Errorf("listening for callbacks on %s: %w", r.options.BindAddress, err)
 		}
 	}
+	listener = netutil.LimitListener(listener, maxConnections)
 	server := &http.Server{
 		Handler:           r.handler,
 		MaxHeaderBytes:    maxHeaderBytes,

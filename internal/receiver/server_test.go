@@ -437,6 +437,7 @@ func TestNewRefusesMissingParts(t *testing.T) {
 		"policies":   func(o *Options) { o.Policies = nil },
 		"secrets":    func(o *Options) { o.Secrets = nil },
 		"queue":      func(o *Options) { o.Queue = nil },
+		"forwarder":  func(o *Options) { o.Forwarder = nil },
 		"metrics":    func(o *Options) { o.Metrics = nil },
 	} {
 		options := newFixture().options(t)

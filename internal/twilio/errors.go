@@ -1,6 +1,7 @@
 package twilio
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -129,6 +130,17 @@ func IsThrottled(err error) bool {
 func IsServerError(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Status >= 500
+}
+
+// IsOutage reports that Twilio does not do its work now, whatever it is asked: there was no answer or none that can be used,
+// or it was a 5xx, 429, a refusal of the credentials, or not Twilio's. It is false for an answer to the request itself, and
+// for a call that was never meant to be sent or that the caller gave up.
+func IsOutage(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || errors.Is(e.Err, ErrInvalidArgument) || errors.Is(e.Err, context.Canceled) {
+		return false
+	}
+	return e.Status == 0 || e.Status >= 500 || e.Foreign || errors.Is(e.Err, ErrBadAnswer) || IsThrottled(err) || IsUnauthorized(err)
 }
 
 // IsRefused reports that nothing was done: the call was answered with a definite 4xx, or refused here as invalid. That

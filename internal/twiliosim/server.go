@@ -184,7 +184,7 @@ func (s *Simulator) authenticates(r *http.Request) bool {
 		return false
 	}
 	same := func(a, b string) bool { return b != "" && subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
-	return same(user, s.accountSID) && same(password, s.authToken) ||
+	return same(user, s.accountSID) && (same(password, s.authToken) || same(password, s.secondaryToken)) ||
 		same(user, s.apiKeySID) && same(password, s.apiKeySecret)
 }
 

@@ -57,6 +57,7 @@ type Simulator struct {
 	closed    bool
 
 	accountSID, authToken   string
+	secondaryToken          string // empty: there is none
 	apiKeySID, apiKeySecret string
 
 	account       *account
@@ -153,6 +154,21 @@ func (s *Simulator) SetAuthToken(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.authToken = token
+}
+
+// SetSecondaryAuthToken creates a secondary auth token. It authenticates beside the primary one, which goes on signing
+// callbacks, until it is promoted: https://www.twilio.com/docs/iam/api/authtoken
+func (s *Simulator) SetSecondaryAuthToken(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.secondaryToken = token
+}
+
+// PromoteAuthToken makes the secondary token the primary one, and invalidates the one before.
+func (s *Simulator) PromoteAuthToken() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.authToken, s.secondaryToken = s.secondaryToken, ""
 }
 
 // WorkspaceSID is the SID of the Flex workspace, which exists from the start.

@@ -302,7 +302,7 @@ func TestTheStateOfOneConversation(t *testing.T) {
 	w := newWorld(t)
 	first, second := w.begin(Start{Channel: "web", From: "v", Body: "Hi"}), w.begin(Start{Channel: "sms", From: "+15550100", Body: "Hi"})
 	seen, tasks, known := w.StateOf(second.ConversationSID)
-	if !known || seen.SID != second.ConversationSID || len(tasks) != 1 || tasks[0].SID != second.TaskSID {
+	if !known || seen.SID != second.ConversationSID || len(seen.Messages) != 0 || len(tasks) != 1 || tasks[0].SID != second.TaskSID {
 		t.Errorf("StateOf(%s) = %+v, %+v, %t", second.ConversationSID, seen, tasks, known)
 	}
 	if _, _, known := w.StateOf(first.TaskSID); known {

@@ -129,7 +129,8 @@ func (s State) Workspace(sid string) (WorkspaceState, bool) {
 	return WorkspaceState{}, false
 }
 
-// StateOf is one conversation with its tasks; false when there is none of that SID.
+// StateOf is one conversation, without its messages, which may be many, and its tasks; false when there is none of that
+// SID.
 func (s *Simulator) StateOf(conversationSID string) (ConversationState, []TaskState, bool) {
 	s.lock()
 	defer s.mu.Unlock()
@@ -143,7 +144,7 @@ func (s *Simulator) StateOf(conversationSID string) (ConversationState, []TaskSt
 			tasks = append(tasks, t.snapshot())
 		}
 	}
-	return c.snapshot(), tasks, true
+	return c.outline(), tasks, true
 }
 
 // State takes a snapshot.
@@ -183,7 +184,8 @@ func (t *task) snapshot() TaskState {
 	return shown
 }
 
-func (c *conversation) snapshot() ConversationState {
+// outline is the conversation without its messages.
+func (c *conversation) outline() ConversationState {
 	moment := func(t time.Time) *time.Time {
 		if t.IsZero() {
 			return nil
@@ -196,23 +198,28 @@ func (c *conversation) snapshot() ConversationState {
 		InactiveAfter: c.inactiveAfter, ClosedAfter: c.closedAfter,
 		DateInactive: moment(c.dateInactive), DateClosed: moment(c.dateClosed),
 		Created: c.created.UTC(), Updated: c.updated.UTC(),
-		Messages: make([]MessageState, 0, len(c.messages.order)), Participants: []ParticipantState{}, Webhooks: []WebhookState{},
+		Messages: []MessageState{}, Participants: []ParticipantState{}, Webhooks: []WebhookState{},
 	}
 	if c.channel != nil {
 		shown.ChannelStatus = c.channel.status
-	}
-	for _, m := range c.messages.order {
-		shown.Messages = append(shown.Messages, MessageState{
-			SID: m.sid, Index: m.index, Author: m.author, ParticipantSID: m.participantSID, Body: text(m.body),
-			ContentSID: m.contentSID, ContentVariables: m.contentVariables, Attributes: m.attributes, Created: m.created.UTC(),
-			Delivered: m.errorCode == 0, ErrorCode: m.errorCode,
-		})
 	}
 	for _, p := range c.participants.order {
 		shown.Participants = append(shown.Participants, ParticipantState{SID: p.sid, Identity: p.identity, Address: p.address})
 	}
 	for _, w := range c.webhooks.order {
 		shown.Webhooks = append(shown.Webhooks, WebhookState{SID: w.sid, URL: w.url, Method: w.method, Filters: w.filters})
+	}
+	return shown
+}
+
+func (c *conversation) snapshot() ConversationState {
+	shown := c.outline()
+	for _, m := range c.messages.order {
+		shown.Messages = append(shown.Messages, MessageState{
+			SID: m.sid, Index: m.index, Author: m.author, ParticipantSID: m.participantSID, Body: text(m.body),
+			ContentSID: m.contentSID, ContentVariables: m.contentVariables, Attributes: m.attributes, Created: m.created.UTC(),
+			Delivered: m.errorCode == 0, ErrorCode: m.errorCode,
+		})
 	}
 	return shown
 }

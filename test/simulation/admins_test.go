@@ -22,28 +22,42 @@ func drawDialect(r *rand.Rand) twiliosim.Dialect {
 	}
 }
 
-// administer makes policies at the beginning, and edits, suspends, deletes and makes them now and then.
-func (w *world) administer(draw *rand.Rand) {
+// makePolicies makes those that there are at the beginning.
+func (w *world) makePolicies(draw *rand.Rand) {
 	for i := range 1 + draw.IntN(3) {
-		w.cluster.create(policyName(i), drawSpec(draw, i))
+		w.cluster.create(policyName(i), w.drawSpec(draw, i))
 	}
+}
+
+// administer edits, suspends, deletes and makes policies now and then.
+func (w *world) administer(draw *rand.Rand) {
 	every := oneOf(draw, 0, time.Hour, 4*time.Hour, 10*time.Hour)
-	for every > 0 {
+	if w.callbacksOnly {
+		every = oneOf(draw, 2*time.Minute, 10*time.Minute, time.Hour)
+	}
+	for i := 0; every > 0; i++ {
 		time.Sleep(between(draw, time.Second, every))
 		if !time.Now().Before(w.calm.Add(-calmAdmins)) {
 			return
 		}
-		w.editSomething(draw)
+		if one := fmt.Sprintf("edit %d", i); w.plays(one) {
+			w.editSomething(w.dice.roll(one))
+		}
 	}
 }
 
 func policyName(i int) types.NamespacedName {
-	return types.NamespacedName{Namespace: namespace, Name: fmt.Sprintf("policy-%d", i)}
+	return types.NamespacedName{Namespace: teams[i%len(teams)], Name: fmt.Sprintf("policy-%d", i)}
 }
 
 // editSomething is one act of an admin.
 func (w *world) editSomething(draw *rand.Rand) {
-	i := draw.IntN(3)
+	w.tally.count("edits of policies", 1)
+	policies := 3
+	if w.callbacksOnly {
+		policies = 6
+	}
+	i := draw.IntN(policies)
 	name := policyName(i)
 	existing := false
 	for _, policy := range w.cluster.all() {
@@ -51,11 +65,16 @@ func (w *world) editSomething(draw *rand.Rand) {
 	}
 	if !existing {
 		w.tell("an admin makes %s", name.Name)
-		w.cluster.create(name, drawSpec(draw, i))
+		w.cluster.create(name, w.drawSpec(draw, i))
 		return
 	}
-	what := oneOf(draw, "timeout", "timeout", "warnings", "suspend", "suspend", "mode", "waitingOn", "anchor", "priority", "selector", "delete", "existing", "message", "action", "wipe the status")
-	fresh := drawSpec(draw, i)
+	what := oneOf(draw, "timeout", "timeout", "warnings", "suspend", "suspend", "mode", "waitingOn", "anchor", "priority", "selector", "delete", "existing",
+		"message", "action", "wipe the status", "hours", "unanswered", "limits", "callback", "workspace")
+	if w.callbacksOnly {
+		what = oneOf(draw, "delete", "delete", "suspend", "mode", "callback", "callback", "workspace", "wipe the status", "timeout",
+			"suspend and move", "suspend and move")
+	}
+	fresh := w.drawSpec(draw, i)
 	w.tell("an admin edits %s: %s", name.Name, what)
 	if what == "delete" {
 		w.cluster.remove(name)
@@ -86,6 +105,18 @@ func (w *world) editSomething(draw *rand.Rand) {
 			spec.Message = oneOf(draw, "", "Goodbye.", "Your session has timed out.")
 		case "action":
 			spec.OnTimeout = fresh.OnTimeout
+		case "hours":
+			spec.Hours = fresh.Hours
+		case "unanswered":
+			spec.Unanswered = fresh.Unanswered
+		case "limits":
+			spec.Limits = fresh.Limits
+		case "callback":
+			spec.Callback = fresh.Callback
+		case "workspace":
+			spec.Workspace = fresh.Workspace
+		case "suspend and move":
+			spec.Suspend, spec.Workspace = true, v1alpha1.WorkspaceReference{SID: oneOf(draw, w.workspaces...).sid}
 		case "wipe the status":
 			policy.Status = v1alpha1.InactivityPolicyStatus{}
 		}
@@ -98,10 +129,14 @@ func (w *world) editSomething(draw *rand.Rand) {
 // timeouts are those of the policies; the longest is well below the time that is left at the end.
 var timeouts = []v1alpha1.Duration{"2m", "5m", "15m", "30m", "1h"}
 
-func drawSpec(draw *rand.Rand, i int) v1alpha1.InactivityPolicySpec {
+func (w *world) drawSpec(draw *rand.Rand, i int) v1alpha1.InactivityPolicySpec {
+	workspace := v1alpha1.WorkspaceReference{FriendlyName: w.workspaces[0].name}
+	if chosen := oneOf(draw, w.workspaces...); chance(draw, 0.3) {
+		workspace = v1alpha1.WorkspaceReference{SID: chosen.sid}
+	}
 	spec := v1alpha1.InactivityPolicySpec{
 		CredentialsSecretRef: v1alpha1.SecretReference{Name: secretName},
-		Workspace:            v1alpha1.WorkspaceReference{FriendlyName: "Flex Task Assignment"},
+		Workspace:            workspace,
 		Timeout:              oneOf(draw, timeouts...),
 		Message:              oneOf(draw, "Your session has timed out.", "Your session has timed out.", ""),
 		Hold:                 &v1alpha1.Hold{Attribute: holdAttribute},
@@ -127,10 +162,27 @@ func drawSpec(draw *rand.Rand, i int) v1alpha1.InactivityPolicySpec {
 			spec.Message = "Are you still there?"
 		}
 	}
-	if chance(draw, 0.15) {
-		spec.Callback = &v1alpha1.Callback{Mode: v1alpha1.CallbackDisabled}
+	spec.Callback = drawCallback(draw)
+	spec.Hours = w.drawHours(draw)
+	if chance(draw, 0.3) {
+		spec.Unanswered = &v1alpha1.Unanswered{After: "1m", Message: "Sorry to keep you waiting."}
+	}
+	if chance(draw, 0.1) {
+		spec.Limits = &v1alpha1.Limits{ClosesPerMinute: oneOf[int32](draw, 1, 5)}
 	}
 	return spec
+}
+
+func drawCallback(draw *rand.Rand) *v1alpha1.Callback {
+	const replace, forward = v1alpha1.ConflictReplace, v1alpha1.ConflictForward
+	switch conflict := oneOf(draw, "", "", "disabled", "disabled", replace, forward, replace, forward, replace, replace); conflict {
+	case "":
+		return nil
+	case "disabled":
+		return &v1alpha1.Callback{Mode: v1alpha1.CallbackDisabled}
+	default:
+		return &v1alpha1.Callback{OnConflict: conflict}
+	}
 }
 
 func warningsFor(draw *rand.Rand, timeout v1alpha1.Duration) []v1alpha1.Warning {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ type replicaCache struct {
 
 func newReplicaCache(r *replica) *replicaCache {
 	c := &replicaCache{replica: r, policies: map[client.ObjectKey]*v1alpha1.InactivityPolicy{}, indexes: map[string]client.IndexerFunc{}}
-	for _, policy := range r.w.cluster.watch(c.onItsWay) {
+	for _, policy := range r.w.cluster.watch(c) {
 		c.policies[client.ObjectKeyFromObject(policy)] = policy
 	}
 	return c
@@ -49,7 +50,7 @@ func (c *replicaCache) onItsWay(one change) {
 	}
 	lag := c.replica.w.watchLag(c.replica)
 	c.mu.Lock()
-	c.latest = later(c.latest.Add(1), time.Now().Add(lag))
+	c.latest = later(c.latest.Add(time.Microsecond), time.Now().Add(lag)) // far enough apart for what each puts into queues
 	arrives := time.Until(c.latest)
 	c.mu.Unlock()
 	time.AfterFunc(arrives, func() { c.arrive(one) })
@@ -105,10 +106,13 @@ type replicaInformer struct {
 }
 
 func (i replicaInformer) AddEventHandlerWithOptions(handler toolscache.ResourceEventHandler, _ toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
+	// Handlers register at one moment, in any order: each gets a moment of its own.
+	replica := i.cache.replica
+	time.Sleep(between(replica.w.dice.roll(replica.name+" registers "+nameOf(handler)), time.Nanosecond, time.Millisecond))
 	i.cache.mu.Lock()
 	i.cache.handlers = append(i.cache.handlers, handler)
 	slices.SortFunc(i.cache.handlers, func(a, b toolscache.ResourceEventHandler) int { return strings.Compare(nameOf(a), nameOf(b)) })
-	known := i.cache.listed(func(*v1alpha1.InactivityPolicy) bool { return true })
+	known := i.cache.listed(true, func(*v1alpha1.InactivityPolicy) bool { return true })
 	i.cache.mu.Unlock()
 	for _, policy := range known {
 		handler.OnAdd(policy, true)
@@ -137,14 +141,18 @@ type synced struct {
 
 func (synced) HasSynced() bool { return true }
 
-// listed are copies of the policies that are wanted, by name. The caller holds the state.
-func (c *replicaCache) listed(wanted func(*v1alpha1.InactivityPolicy) bool) []*v1alpha1.InactivityPolicy {
+// listed are the policies that are wanted, by name, or copies of them. The caller holds the state.
+func (c *replicaCache) listed(copies bool, wanted func(*v1alpha1.InactivityPolicy) bool) []*v1alpha1.InactivityPolicy {
 	all := &cluster{policies: c.policies}
 	var found []*v1alpha1.InactivityPolicy
 	for _, policy := range all.list() {
-		if wanted(policy) {
-			found = append(found, policy.DeepCopy())
+		if !wanted(policy) {
+			continue
 		}
+		if copies {
+			policy = policy.DeepCopy()
+		}
+		found = append(found, policy)
 	}
 	return found
 }
@@ -181,7 +189,8 @@ func (c replicaClient) List(_ context.Context, list client.ObjectList, options .
 	known := c.replica.cache
 	known.mu.Lock()
 	defer known.mu.Unlock()
-	for _, policy := range known.listed(func(policy *v1alpha1.InactivityPolicy) bool { return known.matches(policy, chosen) }) {
+	copies := chosen.UnsafeDisableDeepCopy == nil || !*chosen.UnsafeDisableDeepCopy
+	for _, policy := range known.listed(copies, func(policy *v1alpha1.InactivityPolicy) bool { return known.matches(policy, chosen) }) {
 		policies.Items = append(policies.Items, *policy)
 	}
 	return nil
@@ -223,7 +232,12 @@ func (s statusWriter) Patch(ctx context.Context, object client.Object, patch cli
 }
 
 // patch writes to the API server. The answer may be lost after the write.
-func (r *replica) patch(ctx context.Context, object client.Object, patch client.Patch, status bool) error {
+func (r *replica) patch(ctx context.Context, object client.Object, patch client.Patch, status bool) (err error) {
+	defer func() {
+		if err != nil {
+			r.w.checker.fails(r, apiServer)
+		}
+	}()
 	policy, ok := object.(*v1alpha1.InactivityPolicy)
 	if !ok {
 		return fmt.Errorf("nobody patches a %T", object)
@@ -232,29 +246,33 @@ func (r *replica) patch(ctx context.Context, object client.Object, patch client.
 	if err != nil {
 		return err
 	}
+	if !r.thaw() {
+		return errCrashed
+	}
 	draw := r.w.dice.roll(r.name + " patches " + string(data))
 	if err := r.pause(ctx, between(draw, time.Millisecond, 30*time.Millisecond)); err != nil {
 		return err
 	}
-	fails := r.w.weather.apiServer
-	if r.w.isCalm() {
-		fails = 0
-	}
-	if chance(draw, fails) {
+	if r.apiServerFails(draw) {
 		return errAPIServer
 	}
 	written, err := r.w.cluster.patch(r.name, client.ObjectKeyFromObject(policy), data, status)
 	if err != nil {
 		return err
 	}
-	if err := r.pause(ctx, between(draw, time.Millisecond, 10*time.Millisecond)); err != nil {
+	if err := r.hears(ctx, between(draw, time.Millisecond, 10*time.Millisecond)); err != nil {
 		return err
 	}
-	if chance(draw, fails) {
+	if r.apiServerFails(draw) {
 		return errAPIServer
 	}
 	*policy = *written
 	return nil
+}
+
+// apiServerFails says whether a request to the API server goes wrong.
+func (r *replica) apiServerFails(draw *rand.Rand) bool {
+	return !r.w.isCalm() && chance(draw, r.w.weather.apiServer)
 }
 
 // pause lets time pass for a replica, until it crashes or the context ends.
@@ -273,6 +291,15 @@ func (r *replica) pause(ctx context.Context, length time.Duration) error {
 	return nil
 }
 
+// hears lets time pass until an answer reaches a replica, which hears of it when it does not stand still.
+func (r *replica) hears(ctx context.Context, length time.Duration) error {
+	err := r.pause(ctx, length)
+	if !r.thaw() {
+		return errCrashed
+	}
+	return err
+}
+
 // secretReader reads Secrets from the API server itself.
 type secretReader struct {
 	client.Reader
@@ -284,8 +311,15 @@ func (s secretReader) Get(_ context.Context, key client.ObjectKey, object client
 	if !ok {
 		return fmt.Errorf("nobody reads a %T", object)
 	}
-	if s.replica.crashed() {
+	if !s.replica.thaw() {
 		return errCrashed
 	}
-	return s.replica.w.cluster.secret(key, secret)
+	r, err := s.replica, error(errAPIServer)
+	if !r.apiServerFails(r.w.dice.roll(r.name + " reads the Secret " + key.String())) {
+		err = r.w.cluster.secret(key, secret)
+	}
+	if err != nil {
+		r.w.checker.fails(r, key.String())
+	}
+	return err
 }

@@ -32,7 +32,7 @@ type cluster struct {
 	version  int
 	policies map[types.NamespacedName]*v1alpha1.InactivityPolicy
 	secrets  map[types.NamespacedName]*corev1.Secret
-	watches  []func(change)
+	watches  []*replicaCache
 	// told is called with every policy that was written, and by whom.
 	told func(change)
 }
@@ -51,12 +51,19 @@ func newCluster() *cluster {
 	}
 }
 
-// watch calls on with everything from now on, and returns what there is.
-func (c *cluster) watch(on func(change)) []*v1alpha1.InactivityPolicy {
+// watch tells a replica of everything from now on, and returns what there is.
+func (c *cluster) watch(by *replicaCache) []*v1alpha1.InactivityPolicy {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.watches = append(c.watches, on)
+	c.watches = append(c.watches, by)
 	return c.list()
+}
+
+// unwatch is for a replica that is gone.
+func (c *cluster) unwatch(by *replicaCache) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watches = slices.DeleteFunc(c.watches, func(other *replicaCache) bool { return other == by })
 }
 
 // list are the policies by name. The caller holds the state.
@@ -104,8 +111,8 @@ func (c *cluster) put(by string, policy *v1alpha1.InactivityPolicy) {
 		written.after = nil
 	}
 	c.told(written)
-	for _, on := range c.watches {
-		on(written)
+	for _, watching := range c.watches {
+		watching.onItsWay(written)
 	}
 }
 
@@ -155,6 +162,16 @@ func (c *cluster) setSecret(name types.NamespacedName, values map[string][]byte)
 	if delete(c.secrets, name); values != nil {
 		c.secrets[name] = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name}, Data: maps.Clone(values)}
 	}
+}
+
+// secretValues is what a Secret holds; nil if there is none.
+func (c *cluster) secretValues(name types.NamespacedName) map[string][]byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if secret := c.secrets[name]; secret != nil {
+		return secret.Data
+	}
+	return nil
 }
 
 // secret reads a Secret into the given one.

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"hash/fnv"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -14,20 +15,21 @@ type dice struct {
 	seed uint64
 
 	mu    sync.Mutex
-	drawn map[string]uint64
+	drawn map[uint64]uint64 // how often, by the hash of the purpose
 }
 
-func newDice(seed uint64) *dice { return &dice{seed: seed, drawn: map[string]uint64{}} }
+func newDice(seed uint64) *dice { return &dice{seed: seed, drawn: map[uint64]uint64{}} }
 
 // roll is a source for a purpose. A purpose that comes again gives another source.
 func (d *dice) roll(purpose string) *rand.Rand {
-	d.mu.Lock()
-	count := d.drawn[purpose]
-	d.drawn[purpose] = count + 1
-	d.mu.Unlock()
 	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(purpose))
-	return rand.New(rand.NewPCG(d.seed, hash.Sum64()+count*0x9e3779b97f4a7c15))
+	_, _ = io.WriteString(hash, purpose)
+	key := hash.Sum64()
+	d.mu.Lock()
+	count := d.drawn[key]
+	d.drawn[key] = count + 1
+	d.mu.Unlock()
+	return rand.New(rand.NewPCG(d.seed, key+count*0x9e3779b97f4a7c15))
 }
 
 // chance is true with the probability.

@@ -29,39 +29,68 @@ var errReset = errors.New("connection reset by peer")
 
 // weather is how often what goes wrong, as probabilities.
 type weather struct {
-	throttled, fails, unavailable, refused, reset, lost, slow, late float64
+	throttled, fails, unavailable, reset, lost, slow, late float64
 	// mischief: somebody does something just before or after a write of the operator's.
 	mischief float64
 	// callbacks.
 	callbackLost, callbackFails, callbackLate, callbackRepeated float64
-	apiServer                                                   float64
+	// callbacksStayLost: also when the faults cease.
+	callbacksStayLost bool
+	apiServer         float64
 }
 
 // drawWeather draws a weather: most seeds have a little of some faults, a few have much of one.
-func drawWeather(r *rand.Rand) weather {
+func (w *world) drawWeather(r *rand.Rand) weather {
 	little := func() float64 { return oneOf(r, 0, 0, 0.01, 0.03, 0.1) }
-	return weather{
-		throttled: little(), fails: little(), unavailable: little(), refused: little(), reset: little(), lost: oneOf(r, 0, 0.02, 0.05, 0.2),
-		slow: little(), late: oneOf(r, 0, 0, 0.01, 0.05), mischief: oneOf(r, 0, 0.1, 0.3),
+	drawn := weather{
+		throttled: little(), fails: little(), unavailable: little(), reset: little(), lost: oneOf(r, 0, 0.02, 0.05, 0.2),
+		slow: little(), late: oneOf(r, 0, 0, 0.01, 0.05, 0.2), mischief: oneOf(r, 0, 0.1, 0.3),
 		callbackLost: oneOf(r, 0, 0, 0.1, 0.5, 1), callbackFails: little(), callbackLate: oneOf(r, 0, 0.05, 0.3), callbackRepeated: oneOf(r, 0, 0.05, 0.3),
-		apiServer: oneOf(r, 0, 0, 0.02, 0.1),
+		apiServer: oneOf(r, 0, 0, 0.02, 0.1), callbacksStayLost: chance(r, 0.5),
 	}
+	for part, probability := range map[string]*float64{
+		"429": &drawn.throttled, "500": &drawn.fails, "503": &drawn.unavailable, "resets": &drawn.reset, "lost answers": &drawn.lost,
+		"slow answers": &drawn.slow, "late requests": &drawn.late, "mischief": &drawn.mischief,
+		"lost callbacks": &drawn.callbackLost, "refused callbacks": &drawn.callbackFails, "late callbacks": &drawn.callbackLate,
+		"repeated callbacks": &drawn.callbackRepeated, "failures of the API server": &drawn.apiServer,
+	} {
+		if !w.plays(part) {
+			*probability = 0
+		}
+	}
+	return drawn
 }
 
 // twilioLink carries a replica's requests to Twilio.
 type twilioLink struct{ replica *replica }
 
-// RoundTrip lets a request take its time, and go wrong as the weather has it. Everything takes effect at a moment of its
-// own.
+// RoundTrip carries a request. Requests that were sent at one moment and get no answer are given up at moments of their own.
 func (l twilioLink) RoundTrip(request *http.Request) (*http.Response, error) {
+	answer, err := l.carry(request)
+	if err != nil || answer.StatusCode >= http.StatusBadRequest {
+		l.replica.w.checker.fails(l.replica, request.URL.Path)
+	}
+	if err != nil && request.Context().Err() != nil {
+		draw := l.replica.w.dice.roll(l.replica.name + " gives up " + request.Method + " " + request.URL.String())
+		time.Sleep(between(draw, time.Nanosecond, time.Millisecond))
+	}
+	return answer, err
+}
+
+// carry lets a request take its time, and go wrong as the weather has it. Everything takes effect at a moment of its own.
+func (l twilioLink) carry(request *http.Request) (*http.Response, error) {
 	r, w := l.replica, l.replica.w
 	ctx := request.Context()
 	body, err := readAll(request)
 	if err != nil {
 		return nil, err
 	}
+	if !r.thaw() {
+		return nil, errCrashed
+	}
 	draw := w.dice.roll(r.name + " " + request.Method + " " + request.URL.String() + " " + string(body))
-	known := w.checker.known(r, request)
+	asked := newAttempt(r, request, body)
+	w.tally.count("requests to Twilio", 1)
 	there, back := between(draw, 5*time.Millisecond, 150*time.Millisecond), between(draw, 5*time.Millisecond, 150*time.Millisecond)
 	if err := r.pause(ctx, there); err != nil {
 		return nil, err
@@ -70,30 +99,34 @@ func (l twilioLink) RoundTrip(request *http.Request) (*http.Response, error) {
 	switch failed {
 	case "":
 	case "lost", "late":
-		return nil, l.getsNoAnswer(ctx, draw, failed, request, body, known)
+		w.tally.count("answers lost", 1)
+		return nil, l.getsNoAnswer(ctx, draw, failed, asked)
 	case "slow":
 		if err := r.pause(ctx, between(draw, time.Second, farOff)); err != nil {
 			return nil, err
 		}
 	default:
+		w.tally.count("requests that failed", 1)
 		w.tell("%s: %s %s: %s", r.name, request.Method, request.URL.Path, failed)
 		if answer == nil {
 			return nil, errReset
 		}
 		return answer, nil
 	}
-	done := w.execute(r, draw, request, body, known)
-	if err := r.pause(ctx, back); err != nil {
+	done := w.execute(draw, asked)
+	learnt := w.checker.learns(asked)
+	if err := r.hears(ctx, back); err != nil {
 		return nil, err
 	}
+	learnt()
 	return done, nil
 }
 
 // getsNoAnswer has a request take effect whose answer the replica never sees: at once, or after it has given up.
-func (l twilioLink) getsNoAnswer(ctx context.Context, draw *rand.Rand, how string, request *http.Request, body []byte, known reading) error {
+func (l twilioLink) getsNoAnswer(ctx context.Context, draw *rand.Rand, how string, asked *attempt) error {
 	r, w := l.replica, l.replica.w
 	if how == "lost" {
-		w.execute(r, draw, request, body, known)
+		w.execute(draw, asked)
 		w.tell("%s: the answer is lost", r.name)
 		return errReset
 	}
@@ -102,13 +135,13 @@ func (l twilioLink) getsNoAnswer(ctx context.Context, draw *rand.Rand, how strin
 		return errReset
 	}
 	delay := time.Until(deadline) + between(draw, 0, lateness)
-	later := w.dice.roll("late " + request.URL.String() + " " + string(body))
+	later := w.dice.roll("late " + asked.request.URL.String() + " " + string(asked.body))
 	time.AfterFunc(max(delay, 0), func() {
 		if !w.isOver() {
-			w.execute(r, later, request, body, known)
+			w.execute(later, asked)
 		}
 	})
-	return r.pause(ctx, farOff)
+	return r.hears(ctx, farOff)
 }
 
 // failure says what goes wrong with a request, with Twilio's answer if there is one.
@@ -116,8 +149,8 @@ func (w *world) failure(draw *rand.Rand, request *http.Request) (*http.Response,
 	if w.isCalm() {
 		return nil, ""
 	}
-	if w.isOut() {
-		return answerOf(request, http.StatusServiceUnavailable, 20503, ""), "an outage"
+	if out := w.out(); out != nil {
+		return answerOf(request, out.status, out.code, ""), "an outage"
 	}
 	for _, fault := range []struct {
 		probability float64
@@ -159,33 +192,28 @@ func readAll(request *http.Request) ([]byte, error) {
 }
 
 // execute has Twilio do what a request asks for, now, and has the checker judge it by what the replica knew when it sent it.
-func (w *world) execute(r *replica, draw *rand.Rand, request *http.Request, body []byte, known reading) *http.Response {
-	write := request.Method != http.MethodGet
+func (w *world) execute(draw *rand.Rand, asked *attempt) *http.Response {
+	write := asked.method != http.MethodGet
 	mischief := write && !w.isCalm() && chance(draw, w.weather.mischief)
 	before := chance(draw, 0.5)
 	if mischief && before {
-		w.mischief(draw, request, body)
+		w.mischief(draw, asked.request)
 	}
-	var form url.Values
-	if write {
-		form, _ = url.ParseQuery(string(body))
-	}
-	attempt := &attempt{replica: r, at: time.Now(), method: request.Method, path: request.URL.Path, query: request.URL.Query(), form: form, known: known}
-	w.checker.before(attempt)
-	copied := request.Clone(context.Background())
-	copied.Body = io.NopCloser(bytes.NewReader(body))
+	w.checker.before(asked)
+	copied := asked.request.Clone(context.Background())
+	copied.Body = io.NopCloser(bytes.NewReader(asked.body))
 	recorder := httptest.NewRecorder()
 	w.twilioHandler.ServeHTTP(recorder, copied)
-	attempt.status = recorder.Code
-	w.checker.after(attempt)
-	if write || strings.HasSuffix(request.URL.Path, "/Messages") {
-		w.tell("%s: %s %s %s: %d", r.name, request.Method, request.URL.Path, readable(form), recorder.Code)
+	asked.status = recorder.Code
+	w.checker.after(asked)
+	if write || strings.HasSuffix(asked.path, "/Messages") {
+		w.tell("%s: %s %s %s: %d", asked.replica.name, asked.method, asked.path, readable(asked.form), recorder.Code)
 	}
 	if mischief && !before {
-		w.mischief(draw, request, body)
+		w.mischief(draw, asked.request)
 	}
 	response := recorder.Result()
-	response.Request = request
+	response.Request = asked.request
 	return response
 }
 
@@ -212,6 +240,10 @@ func (l callbackLink) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if request.URL.Host != w.publicURL.Host {
+		return answerOf(request, http.StatusNoContent, 0, ""), nil // somebody else's
+	}
+	w.tally.count("callbacks", 1)
 	draw := w.dice.roll("callback " + request.URL.String() + " " + string(body))
 	timer := time.NewTimer(between(draw, 10*time.Millisecond, 300*time.Millisecond))
 	defer timer.Stop()
@@ -220,7 +252,7 @@ func (l callbackLink) RoundTrip(request *http.Request) (*http.Response, error) {
 	case <-request.Context().Done():
 		return nil, request.Context().Err()
 	}
-	if w.isCalm() {
+	if w.isCalm() && !w.weather.callbacksStayLost {
 		return w.deliver(draw, request, body)
 	}
 	again := func(most time.Duration) {
@@ -235,17 +267,37 @@ func (l callbackLink) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	switch {
 	case chance(draw, w.weather.callbackLost):
-		w.tell("a callback is lost")
+		w.lost(body)
 		return nil, errReset
+	case w.isCalm():
 	case chance(draw, w.weather.callbackFails):
 		return answerOf(request, http.StatusBadGateway, 0, ""), nil
 	case chance(draw, w.weather.callbackLate):
 		again(oneOf(draw, 10*time.Second, 5*time.Minute, time.Hour))
+		w.lost(body)
 		return answerOf(request, http.StatusNoContent, 0, ""), nil
 	case chance(draw, w.weather.callbackRepeated):
 		again(oneOf(draw, 300*time.Millisecond, 300*time.Millisecond, 2*time.Second, 10*time.Minute, 3*time.Hour))
 	}
 	return w.deliver(draw, request, body)
+}
+
+// lost takes note of a callback that did not come when it should.
+func (w *world) lost(body []byte) {
+	w.tally.count("callbacks lost", 1)
+	form, _ := w.reads(body)
+	w.tell("a callback is lost: %s %s", form.Get("EventType"), form.Get("ConversationSid"))
+}
+
+// reads is a callback's form, and the talk whose conversation it names; nil if it names none.
+func (w *world) reads(body []byte) (url.Values, *talk) {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		panic(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return form, w.talks[form.Get("ConversationSid")]
 }
 
 // deliver hands a callback to a replica that serves.
@@ -258,20 +310,39 @@ func (w *world) deliver(draw *rand.Rand, request *http.Request, body []byte) (*h
 	copied := request.Clone(context.Background())
 	copied.Body = io.NopCloser(bytes.NewReader(body))
 	recorder := httptest.NewRecorder()
+	came := w.checker.comes(r, request, body)
 	r.receiver.ServeHTTP(recorder, copied)
 	w.checker.answered(r, recorder.Code)
+	w.checker.cameAndWent(came, recorder.Code)
+	if form, t := w.reads(body); t != nil && form.Get("StateTo") == "inactive" && recorder.Code < 300 {
+		t.mu.Lock()
+		t.calledAt = time.Now()
+		t.mu.Unlock()
+	}
 	return recorder.Result(), nil
 }
 
-// attempt is one request of a replica as it takes effect.
+// attempt is one request of a replica.
 type attempt struct {
 	replica      *replica
-	at           time.Time
+	request      *http.Request
+	body         []byte
 	method, path string
-	query, form  url.Values
-	status       int
-	// known is what the replica had read of the conversation when it sent the request.
+	form         url.Values // of a write
+	status       int        // once it has taken effect
+	// sent is when the replica sent the request, and known what it had read by then of what the request is about.
+	sent  time.Time
 	known reading
+}
+
+// newAttempt is a request that a replica sends now.
+func newAttempt(r *replica, request *http.Request, body []byte) *attempt {
+	a := &attempt{replica: r, request: request, body: body, method: request.Method, path: request.URL.Path, sent: time.Now()}
+	if a.method != http.MethodGet {
+		a.form, _ = url.ParseQuery(string(body))
+	}
+	a.known = r.w.checker.known(a)
+	return a
 }
 
 // conversation is the conversation that the request is about; empty if it names none.

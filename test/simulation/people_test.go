@@ -4,12 +4,19 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/flexops-dev/inactivity-operator/internal/twiliosim"
 )
+
+// accept is an agent's accept of a task.
+type accept struct {
+	at   time.Time
+	task string
+}
 
 // talk is a customer with a conversation, and the agents who serve it. What they do is known here, beside what the
 // simulator keeps, so that the checker can tell who wrote what.
@@ -18,21 +25,31 @@ type talk struct {
 	draw *rand.Rand
 	name string
 
-	mu      sync.Mutex
-	started twiliosim.Started
-	channel string
-	queue   string
-	plain   bool
-	said    []utterance
-	// accepts are when agents accepted.
-	accepts []time.Time
+	mu        sync.Mutex
+	workspace *workspace
+	started   twiliosim.Started
+	channel   string
+	queue     string
+	plain     bool
+	said      []utterance
+	accepts   []accept
 	// untouchable is since when nobody may touch the conversation, and why; zero: it may be touched.
 	untouchable time.Time
 	why         string
 	// crm is what another program keeps on the task.
 	crm int
-	// held is since when the task is held; zero: it is not.
-	held time.Time
+	// held is since when the task is held; zero: it is not. unheld is when the last hold was removed.
+	held, unheld time.Time
+	// calledAt is when Twilio last told a replica that the conversation has become inactive.
+	calledAt time.Time
+	// planted is what others have put on the customer's conversations.
+	planted map[string]planted
+}
+
+// planted is what others have put on a conversation.
+type planted struct {
+	webhooks    []twiliosim.WebhookState
+	closedAfter time.Duration
 }
 
 // utterance is a message of a person.
@@ -47,19 +64,25 @@ const holdAttribute = "inactivityHold"
 func (t *talk) live() {
 	w := t.w
 	time.Sleep(between(t.draw, time.Second, w.calm.Sub(w.begun)/2))
+	t.workspace, t.planted = w.workspaces[t.draw.IntN(len(w.workspaces))], map[string]planted{}
 	t.channel, t.queue = oneOf(t.draw, "sms", "sms", "whatsapp", "web"), oneOf(t.draw, "", "", "Sales")
 	t.plain = chance(t.draw, 0.2)
-	if w.isCalm() || !t.begin() {
+	if w.isSilent() || !t.begin() {
 		return
 	}
-	for !w.isCalm() {
-		pause, what := oneOf(t.draw, 20*time.Second, 2*time.Minute, 10*time.Minute, 70*time.Minute, 70*time.Minute), ""
-		if t.isWaiting() {
-			pause, what = oneOf(t.draw, time.Minute, time.Minute, 5*time.Minute), oneOf(t.draw, "", "", "an agent accepts")
-		}
-		time.Sleep(between(t.draw, time.Second, pause))
+	for !w.isSilent() {
+		what := t.next(t.draw)
+		pause := between(t.draw, time.Second, oneOf(t.draw, 20*time.Second, 2*time.Minute, 10*time.Minute))
 		switch {
-		case w.isCalm():
+		case what != "":
+			pause = between(t.draw, time.Second, oneOf(t.draw, 10*time.Second, time.Minute, 5*time.Minute, time.Hour))
+		case chance(t.draw, 0.35):
+			// The worst moment to come back is when a timeout is nearly over, or just over.
+			pause = oneOf(t.draw, 2*time.Minute, 5*time.Minute, 15*time.Minute, 30*time.Minute, time.Hour, 90*time.Minute) + between(t.draw, -5*time.Second, time.Minute)
+		}
+		time.Sleep(pause)
+		switch {
+		case w.isSilent():
 			return
 		case t.isClosed():
 			if !t.begin() {
@@ -74,21 +97,23 @@ func (t *talk) live() {
 // begin has the customer write.
 func (t *talk) begin() bool {
 	started, err := t.w.twilio.StartConversationWith(twiliosim.Start{
-		Channel: t.channel, From: t.name, Body: "Hello", Queue: t.queue, Plain: t.plain, Attributes: map[string]any{"crm": t.crm},
+		WorkspaceSID: t.workspace.sid, Channel: t.channel, From: t.name, Body: "Hello", Queue: t.queue, Plain: t.plain, Attributes: map[string]any{"crm": t.crm},
 	})
 	if err != nil {
 		t.w.wrong("the customer cannot begin: %v", err)
 		return false
 	}
+	t.w.tally.count("conversations", 1)
 	t.mu.Lock()
-	t.started, t.accepts, t.untouchable, t.held = started, nil, time.Now(), time.Time{}
+	t.started, t.accepts, t.untouchable, t.held, t.unheld = started, nil, time.Now(), time.Time{}, time.Time{}
+	t.calledAt = time.Time{}
 	t.why = "no agent has accepted"
 	t.said = []utterance{{at: time.Now(), customer: true}}
 	t.mu.Unlock()
 	t.w.mu.Lock()
 	t.w.talks[started.ConversationSID], t.w.tasks[started.TaskSID] = t, started.ConversationSID
 	t.w.mu.Unlock()
-	t.w.tell("%s begins %s on %s in %q, plain %t: task %s", t.name, started.ConversationSID, t.channel, t.queue, t.plain, started.TaskSID)
+	t.w.tell("%s begins %s in %s on %s in %q, plain %t: task %s", t.name, started.ConversationSID, t.workspace.name, t.channel, t.queue, t.plain, started.TaskSID)
 	return true
 }
 
@@ -99,11 +124,19 @@ func (t *talk) now() twiliosim.Started {
 	return t.started
 }
 
-// isWaiting says whether the customer waits for an agent to accept.
-func (t *talk) isWaiting() bool {
+// next is what happens before long to a conversation that no agent has: where nothing else does, the talk goes on.
+func (t *talk) next(draw *rand.Rand) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.untouchable.IsZero()
+	return oneOf(draw, map[string][]string{
+		"":                      {""},
+		"no agent has accepted": {"", "an agent accepts", "an agent accepts", "an agent accepts"},
+		"being transferred":     {"", "an agent accepts"},
+		"paused":                {"", "the agent resumes", "the customer writes"},
+		"left":                  {"", "the customer writes"},
+		"wrapping up":           {"", "the agent completes", "the customer writes"},
+		"completed":             {"", "the conversation is closed"},
+	}[t.why]...)
 }
 
 func (t *talk) isClosed() bool {
@@ -118,7 +151,8 @@ var acts = []struct {
 }{
 	{14, "the customer writes"}, {16, "the agent writes"}, {10, "an agent accepts"}, {3, "a program writes"}, {4, "another program changes the task"},
 	{2, "the agent transfers"}, {1, "the agent leaves"}, {1, "the agent pauses"}, {3, "the agent resumes"}, {2, "the task is held"},
-	{3, "the hold is removed"}, {1, "the agent wraps up"}, {1, "the agent completes"}, {1, "an agent rejects"},
+	{3, "the hold is removed"}, {1, "the agent wraps up"}, {1, "the agent completes"}, {1, "an agent rejects"}, {1, "another program adds a webhook"},
+	{1, "another program sets a timer"},
 }
 
 // act has somebody do something; what nobody can do now is left.
@@ -135,6 +169,7 @@ func (t *talk) act(draw *rand.Rand, what string) {
 	}
 	err := t.does(what)
 	if err == nil {
+		t.w.tally.count("acts of people", 1)
 		t.w.tell("%s: %s", t.name, what)
 	}
 }
@@ -159,12 +194,18 @@ func (t *talk) does(what string) error {
 	case "another program changes the task":
 		t.crm++
 		return twilio.SetTaskAttribute(t.started.TaskSID, "crm", t.crm)
+	case "the conversation is closed":
+		return t.close()
+	case "another program adds a webhook":
+		return t.plantWebhook(twilio, sid)
+	case "another program sets a timer":
+		return t.plantTimer(sid)
 	case "an agent accepts":
 		return t.accept(twilio)
 	case "an agent rejects":
 		return t.reject(twilio)
 	case "the agent transfers":
-		return t.next(twilio.Transfer(sid))
+		return t.waits(twilio.Transfer(sid))
 	case "the agent leaves":
 		return t.aside("left", twilio.Leave(sid))
 	case "the agent pauses":
@@ -187,7 +228,7 @@ func (t *talk) does(what string) error {
 		if t.held.IsZero() {
 			return fmt.Errorf("there is no hold")
 		}
-		t.held = time.Time{}
+		t.held, t.unheld = time.Time{}, time.Now()
 		return twilio.RemoveTaskAttribute(t.started.TaskSID, holdAttribute)
 	case "the agent wraps up":
 		return t.aside("wrapping up", twilio.AgentWrapsUp(t.started.TaskSID))
@@ -201,10 +242,36 @@ func (t *talk) says(twilio *twiliosim.Simulator, who string) error {
 	if err := twilio.Say(t.started.ConversationSID, who, "Hm."); err != nil {
 		return err
 	}
+	t.w.tally.count("messages of people", 1)
 	t.said = append(t.said, utterance{at: time.Now(), customer: who == twiliosim.Customer})
 	if who == twiliosim.Customer {
 		t.newTask()
 	}
+	return nil
+}
+
+// plantWebhook has another program add a webhook.
+func (t *talk) plantWebhook(twilio *twiliosim.Simulator, sid string) error {
+	added, err := twilio.AddWebhook(sid, othersURL, "onMessageAdded")
+	if err != nil {
+		return err
+	}
+	seen, _ := t.w.checker.look(sid)
+	is := func(webhook twiliosim.WebhookState) bool { return webhook.SID == added }
+	plants := t.planted[sid]
+	plants.webhooks = append(plants.webhooks, seen.Webhooks[slices.IndexFunc(seen.Webhooks, is)])
+	t.planted[sid] = plants
+	return nil
+}
+
+// plantTimer has another program set the timer that closes a conversation, for a time that never comes.
+func (t *talk) plantTimer(sid string) error {
+	if err := t.w.asOther("/v1/Conversations/"+sid, url.Values{"Timers.Closed": {"PT1000H"}}); err != nil {
+		return err
+	}
+	plants := t.planted[sid]
+	plants.closedAfter = 1000 * time.Hour
+	t.planted[sid] = plants
 	return nil
 }
 
@@ -246,9 +313,9 @@ func (t *talk) reject(twilio *twiliosim.Simulator) error {
 // touchable: an agent has the conversation now.
 func (t *talk) touchable(started twiliosim.Started) {
 	t.started, t.untouchable, t.why = started, time.Time{}, ""
-	t.accepts = append(t.accepts, time.Now())
+	t.accepts = append(t.accepts, accept{time.Now(), started.TaskSID})
 	_, tasks := t.w.checker.look(started.ConversationSID)
-	if !slices.ContainsFunc(tasks, func(task twiliosim.TaskState) bool { return task.Status == "assigned" && hasHold(task.Attributes) }) {
+	if !slices.ContainsFunc(tasks, isHeld) {
 		t.held = time.Time{} // what was on another task is not on this one
 	}
 	t.w.mu.Lock()
@@ -256,8 +323,8 @@ func (t *talk) touchable(started twiliosim.Started) {
 	t.w.tasks[started.TaskSID] = started.ConversationSID
 }
 
-// next is a transfer: it waits for the next agent.
-func (t *talk) next(started twiliosim.Started, err error) error {
+// waits is a transfer: it waits for the next agent.
+func (t *talk) waits(started twiliosim.Started, err error) error {
 	if err == nil {
 		t.started = started
 		t.w.mu.Lock()
@@ -265,6 +332,11 @@ func (t *talk) next(started twiliosim.Started, err error) error {
 		t.w.mu.Unlock()
 	}
 	return t.aside("being transferred", err)
+}
+
+// close has the desktop close the conversation.
+func (t *talk) close() error {
+	return t.w.asOther("/v1/Conversations/"+t.started.ConversationSID, url.Values{"State": {"closed"}})
 }
 
 // aside: nobody may touch the conversation from now on.
@@ -276,7 +348,7 @@ func (t *talk) aside(why string, err error) error {
 }
 
 // mischief has somebody do something to the conversation that a write is about, at the worst moment.
-func (w *world) mischief(draw *rand.Rand, request *http.Request, _ []byte) {
+func (w *world) mischief(draw *rand.Rand, request *http.Request) {
 	t := w.checker.talk(w.checker.about(&attempt{path: request.URL.Path}))
 	if t == nil {
 		return

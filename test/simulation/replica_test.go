@@ -3,9 +3,11 @@ package simulation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -17,9 +19,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/controllers"
 	"github.com/flexops-dev/inactivity-operator/internal/metrics"
 	"github.com/flexops-dev/inactivity-operator/internal/operator"
 )
@@ -28,6 +32,14 @@ import (
 const (
 	drainDelay    = 5 * time.Second
 	drainPatience = 60 * time.Second
+
+	// leaseDuration is how long nobody else leads when a leader is heard of no more, and renewDeadline for how long a leader
+	// that cannot renew its lease goes on (controller-runtime's defaults).
+	leaseDuration = 15 * time.Second
+	renewDeadline = 10 * time.Second
+
+	// standstill is the longest for which a process stands still.
+	standstill = 40 * time.Second
 )
 
 // scheme is what the operator's own is.
@@ -52,7 +64,10 @@ type replica struct {
 	runnables []manager.Runnable
 	receiver  http.Handler
 	elected   chan struct{}
-	leads     bool
+	leads     atomic.Bool
+
+	// frozen is when the process stands still; nil: it never has.
+	frozen atomic.Pointer[period]
 
 	down    chan struct{} // closed when the process is gone
 	ctx     context.Context
@@ -70,33 +85,44 @@ func newReplica(w *world, name string, skew time.Duration) *replica {
 		panic(err)
 	}
 	_, err = operator.AddToManager(r.ctx, r, operator.Config{
-		PublicURL:           w.publicURL,
-		ReceiverListener:    newSilentListener(),
-		ReceiverDrainDelay:  drainDelay,
-		TwilioAPIURL:        "http://twilio.simulated",
-		TwilioTransport:     twilioLink{replica: r},
-		SweepInterval:       w.sweepInterval,
-		SyncInterval:        w.syncInterval,
-		MaxConcurrent:       w.maxConcurrent,
-		Metrics:             collectors,
-		Clock:               skewedClock{skew: skew},
-		Random:              func() float64 { return w.dice.roll(name + " waits " + time.Now().String()).Float64() },
-		WithoutQueueMetrics: true,
+		PublicURL:          w.publicURL,
+		ReceiverListener:   newSilentListener(),
+		ReceiverDrainDelay: drainDelay,
+		TwilioAPIURL:       "http://twilio.simulated",
+		TwilioTransport:    twilioLink{replica: r},
+		ForwardTransport:   othersLink{replica: r},
+		SweepInterval:      w.sweepInterval,
+		SyncInterval:       w.syncInterval,
+		MaxConcurrent:      w.maxConcurrent,
+		Metrics:            collectors,
+		Clock:              skewedClock{skew: skew},
+		Random: func(part string) float64 {
+			return w.dice.roll(name + " " + part + " waits " + time.Now().String()).Float64()
+		},
+
+		NewConversationQueue: newQueue[controllers.ConversationKey],
+		NewPolicyQueue:       newQueue[reconcile.Request],
 	})
 	if err != nil {
 		panic(err)
 	}
-	for _, runnable := range r.runnables {
-		if !needsLeader(runnable) {
-			r.run(runnable)
-		}
-	}
+	r.runThose(func(runnable manager.Runnable) bool { return !needsLeader(runnable) })
 	return r
 }
 
 func needsLeader(runnable manager.Runnable) bool {
 	elected, ok := runnable.(manager.LeaderElectionRunnable)
 	return !ok || elected.NeedLeaderElection()
+}
+
+// runThose starts some of the parts, one after the other: what they do first must not happen at one moment.
+func (r *replica) runThose(chosen func(manager.Runnable) bool) {
+	for _, runnable := range r.runnables {
+		if chosen(runnable) {
+			r.run(runnable)
+			time.Sleep(time.Nanosecond)
+		}
+	}
 }
 
 func (r *replica) run(runnable manager.Runnable) {
@@ -109,13 +135,9 @@ func (r *replica) run(runnable manager.Runnable) {
 
 // lead makes the replica the leader.
 func (r *replica) lead() {
-	r.leads = true
+	r.leads.Store(true)
 	close(r.elected)
-	for _, runnable := range r.runnables {
-		if needsLeader(runnable) {
-			r.run(runnable)
-		}
-	}
+	r.runThose(needsLeader)
 }
 
 // crash ends the process at once: whatever it is doing is never finished.
@@ -153,8 +175,41 @@ func (r *replica) terminate() {
 	r.crash()
 }
 
+// freeze has the process stand still for a while, as a paused machine does: it neither sends nor hears anything, and then
+// goes on where it was. A leader that could not renew its lease for so long finds that out soon after, and ends.
+func (r *replica) freeze(length, findsOut time.Duration) {
+	r.frozen.Store(&period{time.Now(), time.Now().Add(length)})
+	led := r.leads.Load()
+	if r.thaw() && led && length > renewDeadline {
+		time.Sleep(findsOut)
+		r.crash()
+	}
+}
+
+// isFrozen says that the process has stood still for so long.
+func (r *replica) isFrozen(length time.Duration) bool {
+	frozen, now := r.frozen.Load(), time.Now()
+	return frozen != nil && frozen.has(now) && now.Sub(frozen.from) >= length
+}
+
+// thaw waits while the process stands still, and reports whether it is alive then.
+func (r *replica) thaw() bool {
+	for r.isFrozen(0) && !r.crashed() {
+		timer := time.NewTimer(time.Until(r.frozen.Load().to))
+		select {
+		case <-timer.C:
+		case <-r.down:
+		}
+		timer.Stop()
+	}
+	return !r.crashed()
+}
+
 // serves says whether callbacks reach the replica.
-func (r *replica) serves() bool { return r.receiver != nil && !r.crashed() && r.ctx.Err() == nil }
+func (r *replica) serves() bool { return r.receiver != nil && r.moves() }
+
+// moves says whether the process is alive, has not been asked to stop, and does not stand still.
+func (r *replica) moves() bool { return !r.crashed() && r.ctx.Err() == nil && !r.isFrozen(0) }
 
 // Add takes a part of the operator.
 func (r *replica) Add(runnable manager.Runnable) error {
@@ -183,22 +238,31 @@ func (r *replica) GetClient() client.Client { return replicaClient{replica: r} }
 // GetAPIReader reads from the API server.
 func (r *replica) GetAPIReader() client.Reader { return secretReader{replica: r} }
 
-// GetEventRecorder drops events: nothing depends on them.
-func (r *replica) GetEventRecorder(string) recorder.EventRecorder { return silentRecorder{} }
+// GetEventRecorder tells the checker of events.
+func (r *replica) GetEventRecorder(string) recorder.EventRecorder { return eventRecorder{replica: r} }
 
 // GetLogger drops lines, unless a seed is replayed.
 func (r *replica) GetLogger() logr.Logger { return r.w.logger.WithName(r.name) }
 
-// GetControllerOptions lets many replicas have controllers of the same name.
+// GetControllerOptions lets many replicas have controllers of the same name. A panic, of the operator or of the checker, ends the
+// run: recovered, it would pass for one more error that is tried again.
 func (r *replica) GetControllerOptions() config.Controller {
-	return config.Controller{SkipNameValidation: new(true)}
+	return config.Controller{SkipNameValidation: new(true), RecoverPanic: new(false)}
 }
 
-// silentRecorder records nothing: what is not used of it panics.
-type silentRecorder struct{ recorder.EventRecorder }
+// eventRecorder is what the operator records events with: what is not used of it panics.
+type eventRecorder struct {
+	recorder.EventRecorder
+	replica *replica
+}
 
-// Eventf drops an event.
-func (silentRecorder) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {
+// Eventf tells of an event. One has consequences: the operator says that it has given up putting a callback back.
+func (e eventRecorder) Eventf(regarding, _ runtime.Object, _, reason, _, note string, args ...any) {
+	said := fmt.Sprintf(note, args...)
+	e.replica.w.tell("%s: event %s: %s", e.replica.name, reason, said)
+	if reason == "CallbackNotRestored" {
+		e.replica.w.checker.abandoned(e.replica, regarding.(*v1alpha1.InactivityPolicy), said)
+	}
 }
 
 // skewedClock is a replica's clock: it shows another time than Twilio's, and goes as fast.

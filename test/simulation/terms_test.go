@@ -15,11 +15,17 @@ type terms struct {
 	timeout                        time.Duration
 	warnings                       []time.Duration
 	silent                         bool
+	texts                          map[string]string // what is said, by step; of a warning also by how long before the end
 	onlyCustomers, firstUnanswered bool
 	existing                       v1alpha1.Existing
 	action                         v1alpha1.TimeoutAction
 	acts                           bool // in force, neither suspended nor observing
 	since                          time.Time
+	hours                          *opening // nil: always open
+	openTime                       bool     // only open time counts
+	closedHours                    v1alpha1.ClosedHours
+	unanswered                     time.Duration // 0: no text for who waits
+	limited                        bool
 }
 
 func termsOf(policy *v1alpha1.InactivityPolicy) terms {
@@ -35,10 +41,21 @@ func termsOf(policy *v1alpha1.InactivityPolicy) terms {
 		name: policy.Namespace + "/" + policy.Name, timeout: length(spec.Timeout), silent: spec.Message == "",
 		onlyCustomers: spec.WaitingOn == v1alpha1.WaitingOnCustomer, firstUnanswered: spec.Anchor == v1alpha1.AnchorFirstUnanswered,
 		existing: cmp.Or(spec.Existing, v1alpha1.ExistingGrace), action: v1alpha1.ActionClose,
+		texts: map[string]string{"notice": spec.Message},
 	}
 	for _, warning := range spec.Warnings {
-		t.warnings = append(t.warnings, length(warning.Before))
+		before := length(warning.Before)
+		t.warnings = append(t.warnings, before)
+		t.texts["warning "+before.String()] = string(warning.Message)
 	}
+	if spec.Hours != nil {
+		t.hours, t.openTime = openingOf(spec.Hours), spec.Hours.Clock == v1alpha1.ClockOpenHours
+		t.closedHours = cmp.Or(spec.Hours.ClosedHours, v1alpha1.ClosedAct)
+	}
+	if spec.Unanswered != nil {
+		t.unanswered, t.texts["unanswered"] = length(spec.Unanswered.After), string(spec.Unanswered.Message)
+	}
+	t.limited = spec.Limits != nil
 	if spec.OnTimeout != nil {
 		t.action = cmp.Or(spec.OnTimeout.Action, t.action)
 	}
@@ -49,12 +66,35 @@ func termsOf(policy *v1alpha1.InactivityPolicy) terms {
 	return t
 }
 
+// says is what the policy says in a step.
+func (t terms) says(own entry) string {
+	if own.Step == "warning" {
+		return t.texts["warning "+(time.Duration(own.BeforeSeconds)*time.Second).String()]
+	}
+	return t.texts[own.Step]
+}
+
+// after is when so much time has passed since then as the policy counts it.
+func (t terms) after(then time.Time, length time.Duration) time.Time {
+	if t.openTime {
+		return t.hours.after(then, length)
+	}
+	return then.Add(length)
+}
+
+// hasBeenClosed reports whether it is closed, and was so when what happens now began at the earliest.
+func (t terms) hasBeenClosed() bool {
+	now := time.Now()
+	return !t.hours.isOpen(now) && !t.hours.isOpen(now.Add(-stale))
+}
+
 // owner is the policy that a conversation belongs to: of those that select it the one with the highest priority, then the
 // oldest, then the first by name.
-func owner(policies []*v1alpha1.InactivityPolicy, channel, queue string) *v1alpha1.InactivityPolicy {
+func owner(policies []*v1alpha1.InactivityPolicy, workspace, channel, queue string) *v1alpha1.InactivityPolicy {
 	var chosen *v1alpha1.InactivityPolicy
 	for _, policy := range policies {
-		if policy.DeletionTimestamp.IsZero() && policy.Status.Workspace != nil && selects(policy.Spec.Selector, channel, queue) &&
+		observed := policy.Status.Workspace
+		if policy.DeletionTimestamp.IsZero() && observed != nil && observed.SID == workspace && selects(policy.Spec.Selector, channel, queue) &&
 			(chosen == nil || precedes(policy, chosen)) {
 			chosen = policy
 		}

@@ -1,4 +1,6 @@
-package main
+// Package process runs the project's programs for the demo and for tests: each in a process group of its own, with its
+// output kept, and ended in order.
+package process
 
 import (
 	"bufio"
@@ -21,9 +23,9 @@ const (
 	longestLine = 64 << 10
 )
 
-// process is a program that runs in a process group of its own, so that Ctrl-C in the terminal reaches only the demo, which
-// then stops the others in order.
-type process struct {
+// Process is a program that runs in a process group of its own, so that Ctrl-C in the terminal reaches only whoever
+// started it, who then stops the others in order.
+type Process struct {
 	name string
 	cmd  *exec.Cmd
 
@@ -34,8 +36,8 @@ type process struct {
 	err    error         // how it ended; read after exited
 }
 
-// startProcess starts path with args. Its output goes to logFile.
-func startProcess(path, logFile string, env []string, args ...string) (*process, error) {
+// Start starts path with args. Its output goes to logFile.
+func Start(path, logFile string, env []string, args ...string) (*Process, error) {
 	name := filepath.Base(path)
 	file, err := os.Create(logFile)
 	if err != nil {
@@ -47,11 +49,11 @@ func startProcess(path, logFile string, env []string, args ...string) (*process,
 	}
 
 	// Not CommandContext: it would kill at once what should end in order.
-	cmd := exec.Command(path, args...) //nolint:noctx // stopped by stop, which gives it time to drain
+	cmd := exec.Command(path, args...) //nolint:noctx // stopped by Stop, which gives it time to drain
 	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = writer, writer
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p := &process{name: name, cmd: cmd, exited: make(chan struct{})}
+	p := &Process{name: name, cmd: cmd, exited: make(chan struct{})}
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting %s: %w", name, err), reader.Close(), writer.Close(), file.Close())
 	}
@@ -68,7 +70,7 @@ func startProcess(path, logFile string, env []string, args ...string) (*process,
 	return p, nil
 }
 
-func (p *process) readLines(r io.Reader) {
+func (p *Process) readLines(r io.Reader) {
 	buffered := bufio.NewReaderSize(r, longestLine)
 	for {
 		line, err := buffered.ReadSlice('\n')
@@ -81,7 +83,7 @@ func (p *process) readLines(r io.Reader) {
 	}
 }
 
-func (p *process) add(line string) {
+func (p *Process) add(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(line) > 0 && (line[len(line)-1] == '\n' || line[len(line)-1] == '\r') {
@@ -93,34 +95,43 @@ func (p *process) add(line string) {
 	}
 }
 
-// lastLines returns up to n of the last lines that the process wrote.
-func (p *process) lastLines(n int) []string {
+// Exited is closed when the process has ended and its output has been read.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// LastLines returns up to n of the last lines that the process wrote.
+func (p *Process) LastLines(n int) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.lines[max(0, len(p.lines)-n):])
 }
 
-// failure is the error of a process that ended when nobody had asked it to.
-func (p *process) failure() error {
+// ExitCode is what the process, which must have ended, left: -1 when a signal ended it.
+func (p *Process) ExitCode() int {
+	<-p.exited
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// Failure is the error of a process that ended when nobody had asked it to.
+func (p *Process) Failure() error {
 	err := p.err
 	if err == nil {
 		err = errors.New("exit status 0")
 	}
 	said := ""
-	if last := p.lastLines(1); len(last) > 0 {
+	if last := p.LastLines(1); len(last) > 0 {
 		said = ", its last words: " + last[0]
 	}
 	return fmt.Errorf("%s ended by itself: %w%s", p.name, err, said)
 }
 
-// stop asks the process to end, waits for at most patience, and kills its whole group then. It may be called again.
-func (p *process) stop(patience time.Duration) error {
+// Stop asks the process to end, waits for at most patience, and kills its whole group then. It may be called again.
+func (p *Process) Stop(patience time.Duration) error {
 	select {
 	case <-p.exited:
 		return nil
 	default:
 	}
-	if err := p.signal(syscall.SIGTERM); err != nil {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	select {
@@ -128,14 +139,15 @@ func (p *process) stop(patience time.Duration) error {
 		return nil
 	case <-time.After(patience):
 	}
-	if err := p.signal(syscall.SIGKILL); err != nil {
+	if err := p.Signal(syscall.SIGKILL); err != nil {
 		return err
 	}
 	<-p.exited
 	return fmt.Errorf("%s did not end within %s of SIGTERM and was killed", p.name, patience)
 }
 
-func (p *process) signal(signal syscall.Signal) error {
+// Signal sends a signal to the process and its whole group. One that has ended is no error.
+func (p *Process) Signal(signal syscall.Signal) error {
 	// A negative number addresses the group. ESRCH: it ended in between.
 	if err := syscall.Kill(-p.cmd.Process.Pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("sending %s to %s: %w", signal, p.name, err)
