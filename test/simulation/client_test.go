@@ -246,10 +246,10 @@ func (r *replica) patch(ctx context.Context, object client.Object, patch client.
 	if err != nil {
 		return err
 	}
-	if !r.thaw() {
+	draw := r.w.dice.roll(r.name + " patches " + string(data))
+	if !r.thaw(draw) {
 		return errCrashed
 	}
-	draw := r.w.dice.roll(r.name + " patches " + string(data))
 	if err := r.pause(ctx, between(draw, time.Millisecond, 30*time.Millisecond)); err != nil {
 		return err
 	}
@@ -260,7 +260,7 @@ func (r *replica) patch(ctx context.Context, object client.Object, patch client.
 	if err != nil {
 		return err
 	}
-	if err := r.hears(ctx, between(draw, time.Millisecond, 10*time.Millisecond)); err != nil {
+	if err := r.hears(ctx, draw, between(draw, time.Millisecond, 10*time.Millisecond)); err != nil {
 		return err
 	}
 	if r.apiServerFails(draw) {
@@ -292,9 +292,9 @@ func (r *replica) pause(ctx context.Context, length time.Duration) error {
 }
 
 // hears lets time pass until an answer reaches a replica, which hears of it when it does not stand still.
-func (r *replica) hears(ctx context.Context, length time.Duration) error {
+func (r *replica) hears(ctx context.Context, draw *rand.Rand, length time.Duration) error {
 	err := r.pause(ctx, length)
-	if !r.thaw() {
+	if !r.thaw(draw) {
 		return errCrashed
 	}
 	return err
@@ -311,11 +311,12 @@ func (s secretReader) Get(_ context.Context, key client.ObjectKey, object client
 	if !ok {
 		return fmt.Errorf("nobody reads a %T", object)
 	}
-	if !s.replica.thaw() {
+	r, err := s.replica, error(errAPIServer)
+	draw := r.w.dice.roll(r.name + " reads the Secret " + key.String())
+	if !r.thaw(draw) {
 		return errCrashed
 	}
-	r, err := s.replica, error(errAPIServer)
-	if !r.apiServerFails(r.w.dice.roll(r.name + " reads the Secret " + key.String())) {
+	if !r.apiServerFails(draw) {
 		err = r.w.cluster.secret(key, secret)
 	}
 	if err != nil {

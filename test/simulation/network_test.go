@@ -85,10 +85,10 @@ func (l twilioLink) carry(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !r.thaw() {
+	draw := w.dice.roll(r.name + " " + request.Method + " " + request.URL.String() + " " + string(body))
+	if !r.thaw(draw) {
 		return nil, errCrashed
 	}
-	draw := w.dice.roll(r.name + " " + request.Method + " " + request.URL.String() + " " + string(body))
 	asked := newAttempt(r, request, body)
 	w.tally.count("requests to Twilio", 1)
 	there, back := between(draw, 5*time.Millisecond, 150*time.Millisecond), between(draw, 5*time.Millisecond, 150*time.Millisecond)
@@ -115,7 +115,7 @@ func (l twilioLink) carry(request *http.Request) (*http.Response, error) {
 	}
 	done := w.execute(draw, asked)
 	learnt := w.checker.learns(asked)
-	if err := r.hears(ctx, back); err != nil {
+	if err := r.hears(ctx, draw, back); err != nil {
 		return nil, err
 	}
 	learnt()
@@ -141,7 +141,7 @@ func (l twilioLink) getsNoAnswer(ctx context.Context, draw *rand.Rand, how strin
 			w.execute(later, asked)
 		}
 	})
-	return r.hears(ctx, farOff)
+	return r.hears(ctx, draw, farOff)
 }
 
 // failure says what goes wrong with a request, with Twilio's answer if there is one.

@@ -89,7 +89,7 @@ func (l othersLink) RoundTrip(request *http.Request) (*http.Response, error) {
 // exchange lets the request take its time, and go wrong as the other party has it. The status is 0 when there is no answer.
 func (l othersLink) exchange(ctx context.Context, draw *rand.Rand) (status int, err error) {
 	r, w := l.replica, l.replica.w
-	if !r.thaw() {
+	if !r.thaw(draw) {
 		return 0, errCrashed
 	}
 	if err := r.pause(ctx, between(draw, 5*time.Millisecond, 150*time.Millisecond)); err != nil {
@@ -107,16 +107,16 @@ func (l othersLink) exchange(ctx context.Context, draw *rand.Rand) (status int, 
 		case "reset":
 			return 0, errReset
 		case "lost": // the other party has taken the event, which whoever sent it cannot know
-			err = r.hears(ctx, between(draw, 5*time.Millisecond, 150*time.Millisecond))
+			err = r.hears(ctx, draw, between(draw, 5*time.Millisecond, 150*time.Millisecond))
 			return 0, cmp.Or(err, errReset)
 		case "slow":
-			err = r.hears(ctx, between(draw, time.Second, farOff))
+			err = r.hears(ctx, draw, between(draw, time.Second, farOff))
 		case "silent":
-			err = r.hears(ctx, time.Hour)
+			err = r.hears(ctx, draw, time.Hour)
 		}
 	}
 	if err == nil {
-		err = r.hears(ctx, between(draw, 5*time.Millisecond, 150*time.Millisecond))
+		err = r.hears(ctx, draw, between(draw, 5*time.Millisecond, 150*time.Millisecond))
 	}
 	if err != nil {
 		return 0, err

@@ -8,9 +8,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 )
 
-// queue is the work queue that controllers have anyway, for simulations: what is added at one moment is added one after the
-// other, a nanosecond apart, so that it does not depend on the machine which of it a worker gets first. It has no metrics,
-// which would be updated twice a second.
+// queue is the work queue that controllers have anyway, for simulations: what is added at one moment is added just after it,
+// one after the other, a nanosecond apart, so that it does not depend on the machine which of it a worker gets first, nor
+// whether one that asks for work at that moment gets any of it. It has no metrics, which would be updated twice a second.
 type queue[request comparable] struct {
 	priorityqueue.PriorityQueue[request]
 
@@ -42,16 +42,12 @@ func (q *queue[request]) AddRateLimited(item request) {
 	q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true}, item)
 }
 
-// inTurn calls a function at the first moment from now at which none was called yet.
+// inTurn calls a function at the first moment after this one at which none was called yet.
 func (q *queue[request]) inTurn(add func()) {
 	q.mu.Lock()
 	now := time.Now()
-	q.latest = later(q.latest.Add(1), now)
+	q.latest = later(q.latest, now).Add(1)
 	wait := q.latest.Sub(now)
 	q.mu.Unlock()
-	if wait > 0 {
-		time.AfterFunc(wait, add)
-		return
-	}
-	add()
+	time.AfterFunc(wait, add)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"sync"
@@ -180,7 +181,7 @@ func (r *replica) terminate() {
 func (r *replica) freeze(length, findsOut time.Duration) {
 	r.frozen.Store(&period{time.Now(), time.Now().Add(length)})
 	led := r.leads.Load()
-	if r.thaw() && led && length > renewDeadline {
+	if r.thaw(nil) && led && length > renewDeadline {
 		time.Sleep(findsOut)
 		r.crash()
 	}
@@ -192,15 +193,20 @@ func (r *replica) isFrozen(length time.Duration) bool {
 	return frozen != nil && frozen.has(now) && now.Sub(frozen.from) >= length
 }
 
-// thaw waits while the process stands still, and reports whether it is alive then.
-func (r *replica) thaw() bool {
-	for r.isFrozen(0) && !r.crashed() {
+// thaw waits while the process stands still, and reports whether it is alive then. What waited goes on at a moment of its own,
+// which the draw decides; nil: at the very end.
+func (r *replica) thaw(draw *rand.Rand) bool {
+	waited := false
+	for ; r.isFrozen(0) && !r.crashed(); waited = true {
 		timer := time.NewTimer(time.Until(r.frozen.Load().to))
 		select {
 		case <-timer.C:
 		case <-r.down:
 		}
 		timer.Stop()
+	}
+	if waited && draw != nil {
+		time.Sleep(between(draw, time.Nanosecond, time.Millisecond))
 	}
 	return !r.crashed()
 }
