@@ -279,7 +279,9 @@ func (j judgement) claim() {
 	}
 	if j.touchable() && own.Step != "unanswered" {
 		j.somebodyWants(func(t terms) string {
-			closed := t.closedHours == v1alpha1.ClosedCloseSilently && !t.hours.isOpen(time.Now().Add(-stale/2))
+			// It was closed when the replica sent this, or not long before.
+			closed := t.closedHours == v1alpha1.ClosedCloseSilently &&
+				(!t.hours.isOpen(j.attempt.sent) || !t.hours.isOpen(time.Now().Add(-stale/2)))
 			switch {
 			case own.Step != "finish":
 			case t.action == v1alpha1.ActionNotify:

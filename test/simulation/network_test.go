@@ -61,6 +61,15 @@ func (w *world) drawWeather(r *rand.Rand) weather {
 	return drawn
 }
 
+// lateShare is how often a request is late, as a probability. Texts are few, and are what must not come twice: where requests are
+// late at all, many of them are.
+func (p weather) lateShare(request *http.Request) float64 {
+	if p.late > 0 && request.Method == http.MethodPost && strings.HasSuffix(request.URL.Path, "/Messages") {
+		return max(p.late, 0.3)
+	}
+	return p.late
+}
+
 // twilioLink carries a replica's requests to Twilio.
 type twilioLink struct{ replica *replica }
 
@@ -134,7 +143,7 @@ func (l twilioLink) getsNoAnswer(ctx context.Context, draw *rand.Rand, how strin
 	if !bounded {
 		return errReset
 	}
-	delay := time.Until(deadline) + between(draw, 0, lateness)
+	delay := time.Until(deadline) + between(draw, oneOf(draw, 0, lateness*3/4), lateness) // one that is hardly too late does no harm
 	later := w.dice.roll("late " + asked.request.URL.String() + " " + string(asked.body))
 	time.AfterFunc(max(delay, 0), func() {
 		if !w.isOver() {
@@ -162,7 +171,7 @@ func (w *world) failure(draw *rand.Rand, request *http.Request) (*http.Response,
 		{w.weather.unavailable, "503", func() *http.Response { return answerOf(request, 503, 20503, oneOf(draw, "", "3")) }},
 		{w.weather.reset, "reset before it took effect", func() *http.Response { return nil }},
 		{w.weather.lost, "lost", func() *http.Response { return nil }},
-		{w.weather.late, "late", func() *http.Response { return nil }},
+		{w.weather.lateShare(request), "late", func() *http.Response { return nil }},
 		{w.weather.slow, "slow", func() *http.Response { return nil }},
 	} {
 		if chance(draw, fault.probability) {

@@ -196,17 +196,17 @@ func (r *replica) isFrozen(length time.Duration) bool {
 // thaw waits while the process stands still, and reports whether it is alive then. What waited goes on at a moment of its own,
 // which the draw decides; nil: at the very end.
 func (r *replica) thaw(draw *rand.Rand) bool {
-	waited := false
-	for ; r.isFrozen(0) && !r.crashed(); waited = true {
-		timer := time.NewTimer(time.Until(r.frozen.Load().to))
+	for r.isFrozen(0) && !r.crashed() {
+		wait := time.Until(r.frozen.Load().to)
+		if draw != nil {
+			wait += between(draw, time.Nanosecond, time.Millisecond)
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-r.down:
 		}
 		timer.Stop()
-	}
-	if waited && draw != nil {
-		time.Sleep(between(draw, time.Nanosecond, time.Millisecond))
 	}
 	return !r.crashed()
 }
