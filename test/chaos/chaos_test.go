@@ -25,6 +25,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/flexops-dev/inactivity-operator/internal/twiliosim"
+	"github.com/flexops-dev/inactivity-operator/test/marker"
 )
 
 var (
@@ -306,7 +307,7 @@ func (w *world) endingBegun(seen twiliosim.ConversationState) bool {
 	if len(seen.Messages) == 0 {
 		return false
 	}
-	own, marked := entryIn(seen.Messages[len(seen.Messages)-1].Attributes)
+	own, marked := marker.In(seen.Messages[len(seen.Messages)-1].Attributes)
 	return marked && own.Step == "notice"
 }
 

@@ -10,40 +10,12 @@ import (
 	"time"
 
 	"github.com/flexops-dev/inactivity-operator/internal/twiliosim"
+	"github.com/flexops-dev/inactivity-operator/test/marker"
 )
 
 // stale is how old what a write is based on may be: a look with all that follows from it is given 25 seconds, and a request
 // that was sent at the end takes a moment. A replica that was stopped in between knows when it goes on that they are over.
 const stale = 27 * time.Second
-
-// entry is the operator's entry in the attributes of a task or a message.
-type entry struct {
-	Policy        string    `json:"policy"`
-	Step          string    `json:"step"`
-	Episode       string    `json:"episode"`
-	At            time.Time `json:"at"`
-	IdleSeconds   int64     `json:"idleSeconds"`
-	IdleSince     time.Time `json:"idleSince"`
-	BeforeSeconds int64     `json:"beforeSeconds"`
-}
-
-// begun is since when the silence lasts that the entry is about.
-func (e entry) begun() time.Time {
-	if !e.IdleSince.IsZero() {
-		return e.IdleSince
-	}
-	return e.At.Add(-time.Duration(e.IdleSeconds) * time.Second)
-}
-
-// entryIn reads the operator's entry out of attributes.
-func entryIn(attributes string) (entry, bool) {
-	var all map[string]json.RawMessage
-	var own entry
-	if json.Unmarshal([]byte(attributes), &all) != nil || json.Unmarshal(all["inactivityPolicy"], &own) != nil {
-		return entry{}, false
-	}
-	return own, true
-}
 
 // held reports whether attributes hold a conversation.
 func held(attributes string) bool {
@@ -62,7 +34,7 @@ type event struct {
 // sentText is a text of the operator's.
 type sentText struct {
 	event
-	entry
+	marker.Entry
 	by string
 }
 
@@ -287,7 +259,7 @@ func (c *checker) request(one twiliosim.Entry, by string) {
 		return
 	}
 	j.touchable()
-	own, marked := entryIn(one.Form.Get("Attributes"))
+	own, marked := marker.In(one.Form.Get("Attributes"))
 	switch {
 	case part == partMessages:
 		j.text(own, marked)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flexops-dev/inactivity-operator/internal/twiliosim"
+	"github.com/flexops-dev/inactivity-operator/test/marker"
 )
 
 // judgement is one write under judgement.
@@ -82,7 +83,7 @@ func (j judgement) due(before time.Duration) {
 }
 
 // text judges a warning or a notice.
-func (j judgement) text(own entry, marked bool) {
+func (j judgement) text(own marker.Entry, marked bool) {
 	if !marked || own.Policy != j.terms.name {
 		j.wrong("the text is not marked as %s's: %+v", j.terms.name, own)
 		return
@@ -98,7 +99,7 @@ func (j judgement) text(own entry, marked bool) {
 			j.wrong("the customer was warned %d s before the end, and told after %s", earlier.BeforeSeconds, j.at.Sub(earlier.at))
 		}
 	}
-	before := time.Duration(own.BeforeSeconds) * time.Second
+	before := own.Before()
 	if own.Step == "warning" && before != j.terms.warning {
 		j.wrong("there is no such warning")
 	}
@@ -114,7 +115,7 @@ func (j judgement) newSilenceSince(begun time.Time) bool {
 }
 
 // claim judges the operator's entry on a task.
-func (j judgement) claim(own entry, found bool) {
+func (j judgement) claim(own marker.Entry, found bool) {
 	if !found || own.Policy != j.terms.name {
 		j.wrong("attributes without an entry of %s", j.terms.name)
 		return
@@ -132,7 +133,7 @@ func (j judgement) ending() {
 	found := false
 	for _, text := range slices.Concat(j.texts, j.claims) {
 		if text.Step == "notice" || text.Step == "finish" {
-			begun, found = later(begun, text.begun()), true
+			begun, found = later(begun, text.Begun()), true
 		}
 		if text.by == j.by && j.read(partMessages) < text.seq {
 			j.wrong("I1: the messages were not read again after the text of %.1fs", text.at.Sub(j.w.begun).Seconds())

@@ -69,7 +69,7 @@ func (w *world) editSomething(draw *rand.Rand) {
 		return
 	}
 	what := oneOf(draw, "timeout", "timeout", "warnings", "suspend", "suspend", "mode", "waitingOn", "anchor", "priority", "selector", "delete", "existing",
-		"message", "action", "wipe the status", "hours", "unanswered", "limits", "callback", "workspace")
+		"message", "action", "wipe the status", "hours", "unanswered", "limits", "callback", "workspace", "author")
 	if w.callbacksOnly {
 		what = oneOf(draw, "delete", "delete", "suspend", "mode", "callback", "callback", "workspace", "wipe the status", "timeout",
 			"suspend and move", "suspend and move")
@@ -103,6 +103,8 @@ func (w *world) editSomething(draw *rand.Rand) {
 			spec.Existing = fresh.Existing
 		case "message":
 			spec.Message = oneOf(draw, "", "Goodbye.", "Your session has timed out.")
+		case "author":
+			spec.Author = fresh.Author
 		case "action":
 			spec.OnTimeout = fresh.OnTimeout
 		case "hours":
@@ -146,6 +148,7 @@ func (w *world) drawSpec(draw *rand.Rand, i int) v1alpha1.InactivityPolicySpec {
 		Mode:                 oneOf(draw, "", "", "", v1alpha1.ModeObserve),
 		Priority:             draw.Int32N(3),
 		Suspend:              chance(draw, 0.05),
+		Author:               oneOf(draw, "", "", "Support"),
 	}
 	spec.Warnings = warningsFor(draw, spec.Timeout)
 	if i > 0 {

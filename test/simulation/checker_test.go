@@ -13,6 +13,7 @@ import (
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
 	"github.com/flexops-dev/inactivity-operator/internal/twiliosim"
+	"github.com/flexops-dev/inactivity-operator/test/marker"
 )
 
 // stale is how old what a write is based on may be: a pass takes 25 seconds at most, its last request may take effect a
@@ -60,7 +61,7 @@ type snapshot struct {
 
 // sentText is a message of the operator's.
 type sentText struct {
-	entry
+	marker.Entry
 	at time.Time
 	by *replica
 	// said is how many messages people had written by then, and waited since when the customer had waited for a reply.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/test/marker"
 )
 
 // judgement is one write under judgement.
@@ -178,7 +179,7 @@ func (j judgement) holdingText() {
 
 // text judges a warning or a notice.
 func (j judgement) text() {
-	own, marked := entryIn(j.attempt.form.Get("Attributes"))
+	own, marked := marker.In(j.attempt.form.Get("Attributes"))
 	if !marked {
 		j.wrong("a message without a marker")
 		return
@@ -192,8 +193,11 @@ func (j judgement) text() {
 		return
 	}
 	j.somebodyWants(func(t terms) string {
-		if t.says(own) != j.attempt.form.Get("Body") {
+		switch form := j.attempt.form; {
+		case t.says(own) != form.Get("Body"):
 			return "I4: the policy says another text"
+		case t.author != form.Get("Author"):
+			return fmt.Sprintf("I4: the policy says it as %q", t.author)
 		}
 		return ""
 	})
@@ -210,7 +214,7 @@ func (j judgement) text() {
 			j.wrong("I2: a %s after the notice", own.Step)
 		}
 	}
-	before := time.Duration(own.BeforeSeconds) * time.Second
+	before := own.Before()
 	j.somebodyWants(func(t terms) string {
 		switch {
 		case own.Step == "warning" && !slices.Contains(t.warnings, before):
@@ -238,18 +242,18 @@ func (j judgement) newSilenceSince(begun time.Time) bool {
 }
 
 // isOfThisSilence reports whether a text was about the same silence as what is done now.
-func (j judgement) isOfThisSilence(text sentText, now entry) bool {
+func (j judgement) isOfThisSilence(text sentText, now marker.Entry) bool {
 	return text.Episode == now.Episode || !j.newSilenceSince(text.IdleSince)
 }
 
 // hasTold reports whether the customer was sent such a text in the silence of what is done now.
-func (j judgement) hasTold(now entry, such func(sentText) bool) bool {
+func (j judgement) hasTold(now marker.Entry, such func(sentText) bool) bool {
 	return slices.ContainsFunc(j.sent[j.sid], func(text sentText) bool { return such(text) && j.isOfThisSilence(text, now) })
 }
 
 // isWarned reports whether the customer has had the last of the policy's warnings, or one nearer to the end. While it is closed
 // none may be sent.
-func (j judgement) isWarned(t terms, now entry) bool {
+func (j judgement) isWarned(t terms, now marker.Entry) bool {
 	if len(t.warnings) == 0 || t.hours != nil {
 		return true
 	}
@@ -257,9 +261,9 @@ func (j judgement) isWarned(t terms, now entry) bool {
 }
 
 // fullNotice checks that every warning of the silence has had its time.
-func (j judgement) fullNotice(own entry) {
+func (j judgement) fullNotice(own marker.Entry) {
 	for _, warning := range j.sent[j.sid] {
-		if left := time.Duration(warning.BeforeSeconds) * time.Second; warning.Step == "warning" && warning.Episode == own.Episode &&
+		if left := warning.Before(); warning.Step == "warning" && warning.Episode == own.Episode &&
 			time.Since(warning.at.Truncate(time.Second)) < left {
 			j.wrong("the customer was warned %s before the end, and told after %s", left, time.Since(warning.at))
 		}
@@ -269,7 +273,7 @@ func (j judgement) fullNotice(own entry) {
 // claim judges the operator's entry on a task.
 func (j judgement) claim() {
 	j.othersAttributes()
-	own, found := entryIn(j.attempt.form.Get("Attributes"))
+	own, found := marker.In(j.attempt.form.Get("Attributes"))
 	if !found {
 		j.wrong("attributes without an entry")
 		return
@@ -291,7 +295,7 @@ func (j judgement) claim() {
 			case !j.isWarned(t, own):
 				return "I3: the customer was not warned"
 			}
-			return j.due(t, time.Duration(own.BeforeSeconds)*time.Second)
+			return j.due(t, own.Before())
 		})
 	}
 }
@@ -389,8 +393,8 @@ func (j judgement) begun() (time.Time, bool) {
 		}
 	}
 	for _, attributes := range j.attrs {
-		if own, ok := entryIn(attributes); ok && own.Step == "finish" {
-			latest, found = later(latest, own.At.Add(-time.Duration(own.IdleSeconds)*time.Second)), true
+		if own, ok := marker.In(attributes); ok && own.Step == "finish" {
+			latest, found = later(latest, own.Begun()), true
 		}
 	}
 	return latest, found

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/flexops-dev/inactivity-operator/test/marker"
 )
 
 const (
@@ -231,7 +233,7 @@ func readable(form url.Values) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		value := form.Get(name)
-		if own, found := entryIn(value); name == "Attributes" && found {
+		if own, found := marker.In(value); name == "Attributes" && found {
 			value = fmt.Sprintf("%+v", own)
 		}
 		parts = append(parts, name+"="+value)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/test/marker"
 )
 
 // terms are what a policy promises, read from the design and not by the operator's own code.
@@ -15,6 +16,7 @@ type terms struct {
 	timeout                        time.Duration
 	warnings                       []time.Duration
 	silent                         bool
+	author                         string            // of what is said; "" leaves it to Twilio
 	texts                          map[string]string // what is said, by step; of a warning also by how long before the end
 	onlyCustomers, firstUnanswered bool
 	existing                       v1alpha1.Existing
@@ -38,7 +40,7 @@ func termsOf(policy *v1alpha1.InactivityPolicy) terms {
 		return parsed
 	}
 	t := terms{
-		name: policy.Namespace + "/" + policy.Name, timeout: length(spec.Timeout), silent: spec.Message == "",
+		name: policy.Namespace + "/" + policy.Name, timeout: length(spec.Timeout), silent: spec.Message == "", author: spec.Author,
 		onlyCustomers: spec.WaitingOn == v1alpha1.WaitingOnCustomer, firstUnanswered: spec.Anchor == v1alpha1.AnchorFirstUnanswered,
 		existing: cmp.Or(spec.Existing, v1alpha1.ExistingGrace), action: v1alpha1.ActionClose,
 		texts: map[string]string{"notice": spec.Message},
@@ -67,9 +69,9 @@ func termsOf(policy *v1alpha1.InactivityPolicy) terms {
 }
 
 // says is what the policy says in a step.
-func (t terms) says(own entry) string {
+func (t terms) says(own marker.Entry) string {
 	if own.Step == "warning" {
-		return t.texts["warning "+(time.Duration(own.BeforeSeconds)*time.Second).String()]
+		return t.texts["warning "+own.Before().String()]
 	}
 	return t.texts[own.Step]
 }
@@ -116,28 +118,6 @@ func precedes(a, b *v1alpha1.InactivityPolicy) bool {
 		a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
 		cmp.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name),
 	) < 0
-}
-
-// entry is the operator's entry in the attributes of a task or a message.
-type entry struct {
-	Policy        string    `json:"policy"`
-	Step          string    `json:"step"`
-	Episode       string    `json:"episode"`
-	At            time.Time `json:"at"`
-	IdleSeconds   int64     `json:"idleSeconds"`
-	IdleSince     time.Time `json:"idleSince"`
-	BeforeSeconds int64     `json:"beforeSeconds"`
-	Action        string    `json:"action"`
-}
-
-// entryIn reads the operator's entry out of attributes.
-func entryIn(attributes string) (entry, bool) {
-	var all map[string]json.RawMessage
-	var own entry
-	if json.Unmarshal([]byte(attributes), &all) != nil || json.Unmarshal(all["inactivityPolicy"], &own) != nil {
-		return entry{}, false
-	}
-	return own, true
 }
 
 // foreign are the attributes without the operator's entry.
