@@ -306,21 +306,35 @@ type secretReader struct {
 	replica *replica
 }
 
-func (s secretReader) Get(_ context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
+func (s secretReader) Get(ctx context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
 	secret, ok := object.(*corev1.Secret)
 	if !ok {
 		return fmt.Errorf("nobody reads a %T", object)
 	}
-	r, err := s.replica, error(errAPIServer)
+	err := s.read(ctx, key, secret)
+	if err != nil {
+		s.replica.w.checker.fails(s.replica, key.String())
+	}
+	return err
+}
+
+// read takes its time there and back: several Secrets that are read at one moment are known at moments of their own.
+func (s secretReader) read(ctx context.Context, key client.ObjectKey, into *corev1.Secret) error {
+	r := s.replica
 	draw := r.w.dice.roll(r.name + " reads the Secret " + key.String())
 	if !r.thaw(draw) {
 		return errCrashed
 	}
+	if err := r.pause(ctx, between(draw, time.Millisecond, 20*time.Millisecond)); err != nil {
+		return err
+	}
+	found, err := corev1.Secret{}, error(errAPIServer)
 	if !r.apiServerFails(draw) {
-		err = r.w.cluster.secret(key, secret)
+		err = r.w.cluster.secret(key, &found)
 	}
-	if err != nil {
-		r.w.checker.fails(r, key.String())
+	if heard := r.hears(ctx, draw, between(draw, time.Millisecond, 10*time.Millisecond)); heard != nil {
+		return heard
 	}
+	found.DeepCopyInto(into)
 	return err
 }

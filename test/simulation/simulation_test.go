@@ -111,7 +111,7 @@ func runSeeds(t *testing.T, p play) {
 // TestASeedGivesTheSameHistoryEveryTime is what makes a failure worth anything.
 func TestASeedGivesTheSameHistoryEveryTime(t *testing.T) {
 	forwards := false
-	for _, p := range []play{{seed: 3}, {seed: 41, callbacksOnly: true}, {seed: 44, callbacksOnly: true}, {seed: 39, callbacksOnly: true}} {
+	for _, p := range []play{{seed: 3}, {seed: 4, callbacksOnly: true}, {seed: 41, callbacksOnly: true}, {seed: 44, callbacksOnly: true}, {seed: 39, callbacksOnly: true}} {
 		p.length, p.tells = 8*time.Hour, true
 		first := p.world(t).lines
 		for range 2 {

@@ -78,6 +78,9 @@ func (c *tally) report(w io.Writer) {
 		_, _ = fmt.Fprintf(table, "%s\t%d\t\n", what, c.counts[what])
 	}
 	_ = table.Flush()
+	if len(c.lags) == 0 {
+		return
+	}
 	_, _ = fmt.Fprintln(w, "\nFrom due to closed:")
 	_, _ = fmt.Fprintln(table, "\tconversations\tp50\tp99\tmax\tbeyond the promise\t")
 	for _, circumstances := range []string{arrived, missed, faulty} {
