@@ -77,6 +77,9 @@ FIRST ?= 1
 
 .PHONY: simulate
 simulate: ## Run the operator in a simulated contact centre under every fault (SEEDS, HOURS of each, FIRST seed, ARGS).
+	@for given in SEEDS=$(SEEDS) HOURS=$(HOURS) FIRST=$(FIRST); do case $${given#*=} in \
+		''|*[!0-9]*) echo "$$given: say a whole number, as in $${given%%=*}=24" >&2; exit 2;; \
+	esac; done
 	@failed=0; \
 	for test in "TestSimulation $(SEEDS)" "TestCallbackLifeCycle $$((($(SEEDS) + 9) / 10))"; do set -- $$test; \
 		go test -C test/simulation -count=1 -timeout=24h -run "$$1\$$" -seeds=$$2 -hours=$(HOURS) -first=$(FIRST) $(ARGS) || failed=1; \

@@ -80,6 +80,9 @@ func runSeeds(t *testing.T, p play) {
 	if *hours < 8 {
 		t.Fatalf("-hours=%d: say 8 or more, because nothing fails in the last hours", *hours)
 	}
+	if *seeds < 1 {
+		t.Fatalf("-seeds=%d: say 1 or more, because no seed shows nothing", *seeds)
+	}
 	p.length = time.Duration(*hours) * time.Hour
 	p.tells, p.shows, p.stops = *show, *show, *stop
 	for i := range *seeds {
