@@ -75,11 +75,14 @@ SEEDS ?= 100
 HOURS ?= 24
 FIRST ?= 1
 
+# whole ends a target when one of the variables is not a whole number.
+whole = for given in $(foreach name,$(1),$(name)=$($(name))); do case $${given\#*=} in \
+	''|*[!0-9]*) echo "$$given: say a whole number, as in $${given%%=*}=24" >&2; exit 2;; \
+	esac; done
+
 .PHONY: simulate
 simulate: ## Run the operator in a simulated contact centre under every fault (SEEDS, HOURS of each, FIRST seed, ARGS).
-	@for given in SEEDS=$(SEEDS) HOURS=$(HOURS) FIRST=$(FIRST); do case $${given#*=} in \
-		''|*[!0-9]*) echo "$$given: say a whole number, as in $${given%%=*}=24" >&2; exit 2;; \
-	esac; done
+	@$(call whole,SEEDS HOURS FIRST)
 	@failed=0; \
 	for test in "TestSimulation $(SEEDS)" "TestCallbackLifeCycle $$((($(SEEDS) + 9) / 10))"; do set -- $$test; \
 		go test -C test/simulation -count=1 -timeout=24h -run "$$1\$$" -seeds=$$2 -hours=$(HOURS) -first=$(FIRST) $(ARGS) || failed=1; \
@@ -94,6 +97,7 @@ CONVERSATIONS ?= 300
 
 .PHONY: chaos
 chaos: build ## Kill, stop and cut off real processes of the operator, under load, in six minutes (SEED, CONVERSATIONS, ARGS).
+	@$(call whole,SEED CONVERSATIONS)
 	@KUBEBUILDER_ASSETS="$$(go run -C hack/controlplane .)" && export KUBEBUILDER_ASSETS && \
 		go test -tags=chaos -count=1 -timeout=20m -v ./test/chaos $(ARGS) -seed=$(SEED) -conversations=$(CONVERSATIONS)
 
