@@ -215,12 +215,12 @@ func (p *pass) startOver(ctx context.Context) error {
 		return fmt.Errorf("listing the tasks: %w", err)
 	}
 	for _, seen := range tasks {
-		if seen.Attributes == "" {
+		if sid := seen.SID; seen.Attributes == "" {
 			// Twilio's documents say that a list leaves the attributes out; in practice it mostly does not.
-			if seen, err = p.client.GetTask(ctx, p.key.WorkspaceSID, seen.SID); twilio.IsNotFound(err) {
+			if seen, err = p.client.GetTask(ctx, p.key.WorkspaceSID, sid); twilio.IsNotFound(err) {
 				continue
 			} else if err != nil {
-				return fmt.Errorf("reading task %s: %w", seen.SID, err)
+				return fmt.Errorf("reading task %s: %w", sid, err)
 			}
 		}
 		task, err := toTask(seen)

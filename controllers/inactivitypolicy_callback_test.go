@@ -465,6 +465,26 @@ func replacedSince(t *testing.T, next slot) {
 	w.Expect(w.slot(sid)).To(gomega.Equal(slot{}), "the slot was free when it was taken")
 }
 
+// TestWhoMayReplaceACallbackDoesSoForAllPolicies has a policy that refuses find another callback first: it must not keep one
+// that may replace it waiting for its next look, nor wait itself for half an hour when that one has.
+func TestWhoMayReplaceACallbackDoesSoForAllPolicies(t *testing.T) {
+	w := newPolicyWorld(t)
+	sid := w.twilio.WorkspaceSID()
+	r := w.startOperator()
+	refusing := w.inForce()
+	replacing := w.policy("replacing", replace)
+	w.create(replacing)
+	w.eventuallyInEffect(replacing)
+	w.Eventually(func() string { return w.record(replacing) }).ShouldNot(gomega.BeEmpty())
+
+	w.setCallback(sid, somebodys())
+	w.ask(refusing)
+	w.eventuallyEvent(refusing, corev1.EventTypeWarning, v1alpha1.ReasonCallbackInUse)
+	w.eventuallySlot(sid, ours(r, sid))
+	w.eventuallyInEffect(refusing)
+	w.Eventually(func() string { return w.record(refusing) }).Should(gomega.ContainSubstring(somebodys().Filter))
+}
+
 func TestTheRecordOfAPolicyThatHasMovedIsFound(t *testing.T) {
 	w := newPolicyWorld(t)
 	sid := w.twilio.WorkspaceSID()

@@ -97,8 +97,10 @@ func (r *InactivityPolicyReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return errors.New("setting up the policy controller: a dependency is missing")
 	}
 	options := controller.Options{RateLimiter: backOff[reconcile.Request](r.Random, maxPolicyBackOff), ReconciliationTimeout: policyTimeout, NewQueue: r.NewQueue}
+	// Who asks for a look, or has taken the policy's record away because somebody else has the workspace's callback.
 	asked := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		return e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationReconcileAt] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationReconcileAt]
+		return e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationReconcileAt] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationReconcileAt] ||
+			hasRecord(e.ObjectOld) && !hasRecord(e.ObjectNew)
 	}}
 	r.watchdog = health.NewWatchdog[reconcile.Request]("inactivitypolicy", r.Clock, r)
 	err := ctrl.NewControllerManagedBy(mgr).
@@ -133,7 +135,7 @@ func (r *InactivityPolicyReconciler) Look(policy types.NamespacedName) {
 }
 
 // comesOrGoes lets pass what may make a conversation another policy's, or changes what the workspace's policies want of its
-// callback.
+// callback, or whether the operator has it: a policy may wait for that which may not take it from somebody else itself.
 var comesOrGoes = predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return false },
 	GenericFunc: func(event.GenericEvent) bool { return false },
@@ -143,10 +145,15 @@ var comesOrGoes = predicate.Funcs{
 		return beforeOK && afterOK && (!slices.Equal(index.ExtractWorkspaceSID(before), index.ExtractWorkspaceSID(after)) ||
 			(before.Status.Workspace == nil) != (after.Status.Workspace == nil) ||
 			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
-			before.Spec.Priority != after.Spec.Priority ||
+			before.Spec.Priority != after.Spec.Priority || hasRecord(before) != hasRecord(after) ||
 			before.ManagesCallback() != after.ManagesCallback() || before.OnConflict() != after.OnConflict() ||
 			!equality.Semantic.DeepEqual(before.Spec.Selector, after.Spec.Selector))
 	},
+}
+
+// hasRecord reports whether a policy has a record of what its workspace called before.
+func hasRecord(policy client.Object) bool {
+	return policy.GetAnnotations()[v1alpha1.AnnotationPreviousCallback] != ""
 }
 
 // othersOfWorkspace names the other policies of a policy's workspace.

@@ -153,7 +153,7 @@ func isNotice(text sentText) bool { return text.Step == "notice" }
 // isWarning says whether a text is a warning so long before the end, or nearer to it.
 func isWarning(most time.Duration) func(sentText) bool {
 	return func(text sentText) bool {
-		return text.Step == "warning" && time.Duration(text.BeforeSeconds)*time.Second <= most
+		return text.Step == "warning" && text.Before() <= most
 	}
 }
 

@@ -210,7 +210,7 @@ func (j judgement) text() {
 		case !j.isOfThisSilence(earlier, own) || j.w.dialect.StaleIfMatchIsIgnored && time.Since(earlier.at) < stale:
 		case earlier.Step == own.Step && earlier.BeforeSeconds == own.BeforeSeconds:
 			j.wrong("I2: the %s was sent at %s already", own.Step, earlier.at.Format(time.TimeOnly))
-		case earlier.Step == "notice" && earlier.Action != "Notify":
+		case earlier.Step == "notice":
 			j.wrong("I2: a %s after the notice", own.Step)
 		}
 	}
@@ -252,12 +252,12 @@ func (j judgement) hasTold(now marker.Entry, such func(sentText) bool) bool {
 }
 
 // isWarned reports whether the customer has had the last of the policy's warnings, or one nearer to the end. While it is closed
-// none may be sent.
+// none may be sent, and none after a notice, also of a policy that only notifies.
 func (j judgement) isWarned(t terms, now marker.Entry) bool {
 	if len(t.warnings) == 0 || t.hours != nil {
 		return true
 	}
-	return j.hasTold(now, isWarning(slices.Min(t.warnings)))
+	return j.hasTold(now, isNotice) || j.hasTold(now, isWarning(slices.Min(t.warnings)))
 }
 
 // fullNotice checks that every warning of the silence has had its time.
