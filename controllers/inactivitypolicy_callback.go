@@ -87,9 +87,9 @@ func (r *InactivityPolicyReconciler) configureCallback(ctx context.Context, scop
 	if problem := r.writeCallback(ctx, scope, wanted, filter); problem != nil {
 		return problem
 	}
-	if ending {
-		// Only now: until the filter was written, the record has to say that it is still the other party's.
-		record.Forward = false
+	if ending || !record.Set {
+		// Only now: until they were written, the callback may not be set, and the filter is still the other party's, too.
+		record.Forward, record.Set = forward, true
 		if err := r.keep(ctx, policy, holders, record, taken); err != nil {
 			return unrecorded(err)
 		}

@@ -85,7 +85,7 @@ func recordFor(scope *scope, own *callback.Previous, holders []v1alpha1.Inactivi
 	default:
 		record = &callback.Previous{WorkspaceSID: workspace.SID, AccountSID: scope.accountSID, Filter: workspace.EventsFilter}
 	}
-	record.Applied, record.Replaced = wanted, ""
+	record.Applied, record.Replaced, record.Set = wanted, "", record.Set || ours
 	if ours && !callback.SameEndpoint(workspace.EventCallbackURL, wanted) {
 		record.Replaced = workspace.EventCallbackURL
 	}
@@ -116,7 +116,8 @@ func forwards(policy *v1alpha1.InactivityPolicy, siblings []v1alpha1.InactivityP
 func (r *InactivityPolicyReconciler) keep(ctx context.Context, policy *v1alpha1.InactivityPolicy, holders []v1alpha1.InactivityPolicy,
 	record *callback.Previous, taken bool) error {
 	if taken {
-		if err := r.forgetUnknown(ctx, policy, record.WorkspaceSID, record.AccountSID, record.URL, record.Filter); err != nil {
+		isOf := func(other *callback.Previous) bool { return other.Is(record.URL, record.Filter) }
+		if err := r.forgetUnknown(ctx, policy, record.WorkspaceSID, record.AccountSID, isOf); err != nil {
 			return err
 		}
 	}
@@ -128,7 +129,7 @@ func (r *InactivityPolicyReconciler) keep(ctx context.Context, policy *v1alpha1.
 		case taken:
 			kept = record
 		default:
-			kept.Forward = record.Forward
+			kept.Forward, kept.Set = record.Forward, record.Set
 		}
 		if err := r.writePrevious(ctx, &holders[i], kept); err != nil {
 			return err
@@ -139,15 +140,18 @@ func (r *InactivityPolicyReconciler) keep(ctx context.Context, policy *v1alpha1.
 
 // forget removes the records of a workspace whose callback somebody else has set since: what was there before the operator
 // is out of date, and must not come back if that callback is removed and the operator takes the free slot again. A record of
-// the very callback that is there is kept: a write of the operator's may still be on its way.
+// the very callback that is there is kept while a write of the operator's may still be on its way.
 func (r *InactivityPolicyReconciler) forget(ctx context.Context, policy *v1alpha1.InactivityPolicy, holders []v1alpha1.InactivityPolicy,
 	workspace *twilio.Workspace, accountSID string) error {
-	if err := r.forgetUnknown(ctx, policy, workspace.SID, accountSID, workspace.EventCallbackURL, workspace.EventsFilter); err != nil {
+	isValid := func(record *callback.Previous) bool {
+		return record.Is(workspace.EventCallbackURL, workspace.EventsFilter) && !record.Set
+	}
+	if err := r.forgetUnknown(ctx, policy, workspace.SID, accountSID, isValid); err != nil {
 		return err
 	}
 	outdated := func(one *v1alpha1.InactivityPolicy) bool {
 		record := readPrevious(one)
-		return record != nil && record.WorkspaceSID == workspace.SID && !record.Is(workspace.EventCallbackURL, workspace.EventsFilter)
+		return record != nil && record.WorkspaceSID == workspace.SID && !isValid(record)
 	}
 	for i := range holders {
 		if outdated(&holders[i]) {
@@ -162,10 +166,11 @@ func (r *InactivityPolicyReconciler) forget(ctx context.Context, policy *v1alpha
 	return nil
 }
 
-// forgetUnknown removes the records of a workspace, of other callbacks than the one that is there, from policies of which it
-// is not known where they belong: their status was wiped, and they were not looked at since. They are not told what is there,
-// because any team could write a policy with such a record, but what they have must not come back once they are known again.
-func (r *InactivityPolicyReconciler) forgetUnknown(ctx context.Context, policy *v1alpha1.InactivityPolicy, workspaceSID, accountSID, url, filter string) error {
+// forgetUnknown removes the records of a workspace that are not valid any more from policies of which it is not known where
+// they belong: their status was wiped, and they were not looked at since. They are not told what is there, because any team
+// could write a policy with such a record, but what they have must not come back once they are known again.
+func (r *InactivityPolicyReconciler) forgetUnknown(ctx context.Context, policy *v1alpha1.InactivityPolicy, workspaceSID, accountSID string,
+	isValid func(*callback.Previous) bool) error {
 	recorded, err := index.PoliciesWithRecord(ctx, r.Client, workspaceSID)
 	if err != nil {
 		return err
@@ -173,7 +178,7 @@ func (r *InactivityPolicyReconciler) forgetUnknown(ctx context.Context, policy *
 	for i := range recorded {
 		one := &recorded[i]
 		record := readPrevious(one)
-		if one.UID == policy.UID || one.Status.Workspace != nil || record == nil || record.Is(url, filter) ||
+		if one.UID == policy.UID || one.Status.Workspace != nil || record == nil || isValid(record) ||
 			record.AccountSID != "" && record.AccountSID != accountSID {
 			continue
 		}

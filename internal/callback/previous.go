@@ -24,6 +24,9 @@ type Previous struct {
 	// Guessed says that the operator's URL was in the slot already and no record was found. A record that another policy
 	// of the workspace turns out to have is believed instead.
 	Guessed bool `json:"guessed,omitempty"`
+	// Set says that the operator's URL has been seen in the slot since. Until then a write may be on its way; after that, URL
+	// in the slot means that somebody has put it back.
+	Set bool `json:"set,omitempty"`
 }
 
 // ParsePrevious reads a record from the text of its annotation; nil when it is none, or names no workspace.
