@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/flexops-dev/inactivity-operator/api/v1alpha1"
+	"github.com/flexops-dev/inactivity-operator/internal/callback"
 	"github.com/flexops-dev/inactivity-operator/internal/metrics"
 	"github.com/flexops-dev/inactivity-operator/internal/operator"
 	"github.com/flexops-dev/inactivity-operator/internal/twiliosim"
@@ -420,6 +422,34 @@ func TestALostRecordIsTakenFromAnotherPolicyOfTheWorkspace(t *testing.T) {
 	w.setRecord(first, record)
 	w.look(first)
 	w.Expect(w.record(first)).To(gomega.Equal(record))
+	w.delete(first)
+	w.eventuallyGone(first)
+	w.delete(second)
+	w.eventuallyGone(second)
+	w.Expect(w.slot(sid)).To(gomega.Equal(somebodys()))
+}
+
+// TestARecordOfSomebodysCallbackIsBelievedRatherThanThatOfAFreeSlot: the second policy came when the operator's callback had
+// been removed by hand and the first one's status wiped.
+func TestARecordOfSomebodysCallbackIsBelievedRatherThanThatOfAFreeSlot(t *testing.T) {
+	w := newPolicyWorld(t)
+	sid := w.twilio.WorkspaceSID()
+	w.setCallback(sid, somebodys())
+	r := w.startOperator()
+	first := w.inForce(replace)
+	second := w.policy("second")
+	w.create(second)
+	w.eventuallyInEffect(second)
+	record := callback.ParsePrevious(w.record(second))
+	r.stop()
+	record.URL, record.Filter = "", ""
+	free, err := json.Marshal(record)
+	w.do(err)
+	w.setRecord(second, string(free))
+
+	w.startOperator(func(c *operator.Config) { c.PublicURL = r.publicURL })
+	w.look(second)
+	w.Expect(w.record(second)).To(gomega.Equal(w.record(first)))
 	w.delete(first)
 	w.eventuallyGone(first)
 	w.delete(second)

@@ -55,16 +55,12 @@ func isOurs(observed, wanted, workspaceSID string, own *callback.Previous, holde
 		})
 }
 
-// bestRecord is the record of a workspace that is believed: the policy's own, unless there is none or it is a guess and
-// another policy of the workspace has one. Nil when nobody has any.
+// bestRecord is the record of a workspace that is believed: the policy's own, unless another policy of the workspace has one
+// that knows more. Nil when nobody has any.
 func bestRecord(workspaceSID string, own *callback.Previous, holders []v1alpha1.InactivityPolicy) *callback.Previous {
 	best := own
 	for i := range holders {
-		if best != nil && !best.Guessed {
-			break
-		}
-		kept := readPrevious(&holders[i])
-		if kept != nil && kept.WorkspaceSID == workspaceSID && (best == nil || !kept.Guessed) {
+		if kept := readPrevious(&holders[i]); kept != nil && kept.WorkspaceSID == workspaceSID && kept.KnowsMoreThan(best) {
 			best = kept
 		}
 	}
@@ -192,7 +188,7 @@ func (r *InactivityPolicyReconciler) forgetUnknown(ctx context.Context, policy *
 // handOver leaves the record of a policy that goes to those that remain in the workspace.
 func (r *InactivityPolicyReconciler) handOver(ctx context.Context, remaining []v1alpha1.InactivityPolicy, record *callback.Previous) error {
 	for i := range remaining {
-		if kept := readPrevious(&remaining[i]); kept == nil || kept.Guessed && !record.Guessed {
+		if kept := readPrevious(&remaining[i]); record.KnowsMoreThan(kept) {
 			if err := r.writePrevious(ctx, &remaining[i], record); err != nil {
 				return err
 			}

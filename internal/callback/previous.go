@@ -47,6 +47,19 @@ func (p *Previous) Knows(observed string) bool {
 // what somebody has changed since.
 func (p *Previous) Is(url, filter string) bool { return p.URL == url && p.Filter == filter }
 
+// KnowsMoreThan reports whether the record is believed rather than another one of the same workspace, which may be nil: what
+// is recorded rather than a guess, and somebody's callback rather than a free slot. A policy finds a slot free that another
+// one has had, which is not known just then, when somebody has removed the callback by hand; what that other one found there
+// still has to come back.
+func (p *Previous) KnowsMoreThan(other *Previous) bool {
+	switch {
+	case other == nil || p.Guessed != other.Guessed:
+		return other == nil || other.Guessed
+	default:
+		return p.URL != "" && other.URL == ""
+	}
+}
+
 // Forwards reports whether there is somebody to forward events to, and they are to be forwarded.
 func (p *Previous) Forwards() bool { return p != nil && p.Forward && p.URL != "" }
 

@@ -29,6 +29,18 @@ func TestARecordOfBeforeThereWasForwardForwardsNothing(t *testing.T) {
 	}
 }
 
+func TestKnowsMoreThan(t *testing.T) {
+	guess, free, somebodys := &Previous{Guessed: true}, &Previous{}, &Previous{URL: "https://crm.example.com"}
+	ranks := []*Previous{nil, guess, free, somebodys}
+	for i, one := range ranks[1:] {
+		for k, other := range ranks {
+			if got, want := one.KnowsMoreThan(other), i+1 > k; got != want {
+				t.Errorf("%+v knows more than %+v: %t, want %t", one, other, got, want)
+			}
+		}
+	}
+}
+
 func TestForwards(t *testing.T) {
 	for name, test := range map[string]struct {
 		record *Previous
