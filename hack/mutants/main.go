@@ -159,8 +159,8 @@ func shortened(text string) string {
 	return string(runes)
 }
 
-// overlay writes the changed file and the file that tells the compiler of it.
-func (m mutant) overlay(folder string) (string, error) {
+// source returns the changed file.
+func (m mutant) source() (string, error) {
 	source, err := os.ReadFile(m.file)
 	if err != nil {
 		return "", err
@@ -168,8 +168,17 @@ func (m mutant) overlay(folder string) (string, error) {
 	if count := strings.Count(string(source), m.old); count != 1 {
 		return "", fmt.Errorf("%q stands %d times in %s, not once: change the mutant with the code", m.old, count, m.file)
 	}
+	return strings.Replace(string(source), m.old, m.new, 1), nil
+}
+
+// overlay writes the changed file and the file that tells the compiler of it.
+func (m mutant) overlay(folder string) (string, error) {
+	source, err := m.source()
+	if err != nil {
+		return "", err
+	}
 	changed := filepath.Join(folder, filepath.Base(m.file))
-	if err := os.WriteFile(changed, []byte(strings.Replace(string(source), m.old, m.new, 1)), 0o600); err != nil {
+	if err := os.WriteFile(changed, []byte(source), 0o600); err != nil {
 		return "", err
 	}
 	original, err := filepath.Abs(m.file)

@@ -214,7 +214,7 @@ var ofCallbacks = []mutant{
 	},
 	{
 		"forwarding goes on when it was ended", "controllers/inactivitypolicy_callback.go",
-		"	if ending {", "	if false {",
+		"	if ending || !record.Set {", "	if !record.Set {",
 	},
 	{
 		"the other party's events are not in the filter", "controllers/inactivitypolicy_callback.go",

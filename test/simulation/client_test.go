@@ -256,7 +256,13 @@ func (r *replica) patch(ctx context.Context, object client.Object, patch client.
 	if r.apiServerFails(draw) {
 		return errAPIServer
 	}
-	written, err := r.w.cluster.patch(r.name, client.ObjectKeyFromObject(policy), data, status)
+	write := func() (*v1alpha1.InactivityPolicy, error) {
+		return r.w.cluster.patch(r.name, client.ObjectKeyFromObject(policy), data, status)
+	}
+	if r.crashesAtWrite(draw, true, func() { _, _ = write() }) {
+		return errCrashed
+	}
+	written, err := write()
 	if err != nil {
 		return err
 	}

@@ -290,7 +290,11 @@ func (c *checker) isForwarded(one *event) {
 	}
 	// Given up it may be when the other party failed at it until so late that the next try would have come too late. One that
 	// was not tried may have waited for others of its task, or for its turn, as long as those failed.
-	late := one.came[0].at.Add(forwardPatience - longestPause)
+	// One that stood still since then has tried nothing.
+	late, over := one.came[0].at.Add(forwardPatience-longestPause), one.came[0].at.Add(forwardPatience)
+	if frozen := r.frozen.Load(); frozen != nil && frozen.from.Before(over) && frozen.to.After(late) {
+		return
+	}
 	for _, other := range c.events {
 		if tried := other.replica == r && other.to == one.owed && !other.tried.Before(late); tried && (other == one || one.tries == 0) {
 			return

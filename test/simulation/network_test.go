@@ -39,6 +39,8 @@ type weather struct {
 	// callbacksStayLost: also when the faults cease.
 	callbacksStayLost bool
 	apiServer         float64
+	// crash: the process crashes just before or just after a write of its own takes effect.
+	crash float64
 }
 
 // drawWeather draws a weather: most seeds have a little of some faults, a few have much of one.
@@ -49,12 +51,14 @@ func (w *world) drawWeather(r *rand.Rand) weather {
 		slow: little(), late: oneOf(r, 0, 0, 0.01, 0.05, 0.2), mischief: oneOf(r, 0, 0.1, 0.3),
 		callbackLost: oneOf(r, 0, 0, 0.1, 0.5, 1), callbackFails: little(), callbackLate: oneOf(r, 0, 0.05, 0.3), callbackRepeated: oneOf(r, 0, 0.05, 0.3),
 		apiServer: oneOf(r, 0, 0, 0.02, 0.1), callbacksStayLost: chance(r, 0.5),
+		crash: oneOf(r, 0, 0.01, 0.05, 0.2),
 	}
 	for part, probability := range map[string]*float64{
 		"429": &drawn.throttled, "500": &drawn.fails, "503": &drawn.unavailable, "resets": &drawn.reset, "lost answers": &drawn.lost,
 		"slow answers": &drawn.slow, "late requests": &drawn.late, "mischief": &drawn.mischief,
 		"lost callbacks": &drawn.callbackLost, "refused callbacks": &drawn.callbackFails, "late callbacks": &drawn.callbackLate,
 		"repeated callbacks": &drawn.callbackRepeated, "failures of the API server": &drawn.apiServer,
+		"crashes at writes": &drawn.crash,
 	} {
 		if !w.plays(part) {
 			*probability = 0
@@ -123,6 +127,9 @@ func (l twilioLink) carry(request *http.Request) (*http.Response, error) {
 			return nil, errReset
 		}
 		return answer, nil
+	}
+	if r.crashesAtWrite(draw, request.Method != http.MethodGet, func() { w.execute(draw, asked) }) {
+		return nil, errCrashed
 	}
 	done := w.execute(draw, asked)
 	learnt := w.checker.learns(asked)

@@ -70,10 +70,11 @@ type replica struct {
 	// frozen is when the process stands still; nil: it never has.
 	frozen atomic.Pointer[period]
 
-	down    chan struct{} // closed when the process is gone
-	ctx     context.Context
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	down     chan struct{} // closed when the process is gone
+	replaced atomic.Bool
+	ctx      context.Context
+	stop     context.CancelFunc
+	running  sync.WaitGroup
 }
 
 // newReplica makes and starts a replica.
@@ -147,6 +148,23 @@ func (r *replica) crash() {
 		close(r.down)
 		r.stop()
 	}
+}
+
+// crashesAtWrite has the process crash, as often as the weather has it, just before a write takes effect or just after it, and
+// reports whether it has. Another one starts some time later.
+func (r *replica) crashesAtWrite(draw *rand.Rand, writes bool, takeEffect func()) bool {
+	w := r.w
+	if !writes || w.isCalm() || !chance(draw, w.weather.crash) || r.crashed() {
+		return false
+	}
+	if chance(draw, 0.5) {
+		takeEffect()
+	}
+	w.tell("%s crashes at a write", r.name)
+	w.tally.count("crashes at a write", 1)
+	r.crash()
+	w.busy.Go(func() { w.replace(r) })
+	return true
 }
 
 func (r *replica) crashed() bool {

@@ -113,8 +113,16 @@ func runSeeds(t *testing.T, p play) {
 
 // TestASeedGivesTheSameHistoryEveryTime is what makes a failure worth anything.
 func TestASeedGivesTheSameHistoryEveryTime(t *testing.T) {
+	plays := []play{{seed: 3}, {seed: 4, callbacksOnly: true}, {seed: 41, callbacksOnly: true}, {seed: 44, callbacksOnly: true}}
+	// Then life cycles until there is one in which events are forwarded.
+	for seed := range uint64(50) {
+		plays = append(plays, play{seed: 50 + seed, callbacksOnly: true})
+	}
 	forwards := false
-	for _, p := range []play{{seed: 3}, {seed: 4, callbacksOnly: true}, {seed: 41, callbacksOnly: true}, {seed: 44, callbacksOnly: true}, {seed: 39, callbacksOnly: true}} {
+	for i, p := range plays {
+		if i >= 4 && forwards {
+			return
+		}
 		p.length, p.tells = 8*time.Hour, true
 		first := p.world(t).lines
 		for range 2 {
@@ -128,6 +136,6 @@ func TestASeedGivesTheSameHistoryEveryTime(t *testing.T) {
 		forwards = forwards || slices.ContainsFunc(first, func(line string) bool { return strings.Contains(line, " forwards ") })
 	}
 	if !forwards {
-		t.Error("in none of the histories are events forwarded: take another seed")
+		t.Error("in none of the histories are events forwarded")
 	}
 }

@@ -64,9 +64,11 @@ func (w *world) interfere(draw *rand.Rand) {
 		draw := w.dice.roll(part)
 		one := oneOf(draw, w.workspaces...)
 		now := w.checker.setting(one.sid)
-		switch oneOf(draw, "call others", "call nobody", "more events", "fewer events", "other form") {
+		switch oneOf(draw, "call others", "call who was called before", "call nobody", "call nobody", "more events", "fewer events", "other form") {
 		case "call others":
 			now = drawSetting(draw)
+		case "call who was called before":
+			now = w.checker.calledBefore(one.sid)
 		case "call nobody":
 			now = setting{}
 		case "more events":
@@ -137,6 +139,18 @@ func (c *checker) setting(sid string) setting {
 		}
 	}
 	panic("there is no workspace " + sid)
+}
+
+// calledBefore is what others have put into a workspace last that calls anybody, or nothing.
+func (c *checker) calledBefore(sid string) setting {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, one := range slices.Backward(c.slots[sid].put) {
+		if one.url != "" {
+			return one
+		}
+	}
+	return setting{}
 }
 
 // isOurs says whether a workspace calls the operator.

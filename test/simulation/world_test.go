@@ -349,7 +349,6 @@ func (w *world) disturb(draw *rand.Rand) {
 		how := oneOf(draw, "crashes", "crashes", "is terminated", "stands still")
 		w.tell("%s %s", r.name, how)
 		w.tally.count(happened[how], 1)
-		after := between(draw, time.Second, oneOf(draw, 10*time.Second, 5*time.Minute))
 		switch how {
 		case "crashes":
 			r.crash()
@@ -359,15 +358,16 @@ func (w *world) disturb(draw *rand.Rand) {
 			length, findsOut := between(draw, time.Second, oneOf(draw, 5*time.Second, leaseDuration, standstill)), between(draw, 0, 3*time.Second)
 			w.busy.Go(func() { r.freeze(length, findsOut) })
 		}
-		w.busy.Go(func() { w.replace(r, after) })
+		w.busy.Go(func() { w.replace(r) })
 	}
 }
 
 // happened is as what is counted what happens to a process.
 var happened = map[string]string{"crashes": "crashes", "is terminated": "terminations", "stands still": "standstills"}
 
-// replace starts another replica some time after one has gone. One that stands still may go on instead.
-func (w *world) replace(r *replica, after time.Duration) {
+// replace starts another replica some time after one has gone, however often that was seen to come. One that stands still may
+// go on instead.
+func (w *world) replace(r *replica) {
 	gone := time.NewTimer(2 * standstill)
 	defer gone.Stop()
 	select {
@@ -378,8 +378,12 @@ func (w *world) replace(r *replica, after time.Duration) {
 		}
 		<-r.down
 	}
+	if r.replaced.Swap(true) {
+		return
+	}
 	w.busy.Go(func() { w.forget(r) })
-	time.Sleep(after)
+	draw := w.dice.roll("after " + r.name)
+	time.Sleep(between(draw, time.Second, oneOf(draw, 10*time.Second, 5*time.Minute)))
 	w.startReplica()
 }
 
