@@ -3,6 +3,14 @@ package main
 // ofConversations are what seeds with customers have to notice.
 var ofConversations = []mutant{
 	{
+		"the conversation is left open when its tasks have ended", "controllers/conversation_act.go",
+		"	_, err := p.client.UpdateConversation(ctx, p.key.ConversationSID, twilio.ConversationUpdate{State: string(inactivity.ConversationClosed)})", "	var err error",
+	},
+	{
+		"an ending that was begun is not carried through", "internal/inactivity/ending.go",
+		"	case !begun:", "	case !begun || true:",
+	},
+	{
 		"no claim: the task is written whatever its version", "internal/twilio/tasks.go",
 		"params.SetIfMatch(etag)", "_ = etag",
 	},

@@ -76,7 +76,9 @@ type reading struct {
 	people int
 	// reservations is when it last read those of a task, by its SID.
 	reservations map[string]time.Time
-	workspace    sighting
+	// tasks and channel are when it last read the list of tasks, as of when that was, and the interaction channel.
+	tasks, channel time.Time
+	workspace      sighting
 }
 
 // accepts are those of which a replica knows: it has read them, or has had to look since.
@@ -87,7 +89,11 @@ func (r reading) accepts(all []accept) []accept {
 }
 
 func newChecker(w *world) *checker {
-	return &checker{w: w, reads: map[string]reading{}, heard: map[string]bool{}, sent: map[string][]sentText{}, finishing: map[string]time.Time{}, slots: map[string]*slot{}, edited: map[string]time.Time{}, effective: map[string]effective{}, events: map[string]*event{}, failures: map[string][]failure{}, atRest: -1}
+	return &checker{
+		w: w, reads: map[string]reading{}, heard: map[string]bool{}, sent: map[string][]sentText{}, finishing: map[string]time.Time{},
+		slots: map[string]*slot{}, edited: map[string]time.Time{}, effective: map[string]effective{}, events: map[string]*event{},
+		failures: map[string][]failure{}, atRest: -1,
+	}
 }
 
 // policyWritten keeps what the policies were from when on. The cluster holds its state meanwhile.
@@ -229,6 +235,7 @@ func (c *checker) after(a *attempt) {
 	}
 	j := judgement{checker: c, attempt: a, talk: t, sid: sid, known: t.said[:min(a.known.people, len(t.said))], accepts: a.known.accepts(t.accepts)}
 	defer j.closes()
+	defer j.ends()
 	switch {
 	case strings.HasSuffix(a.path, "/Messages"):
 		j.text()
@@ -272,12 +279,18 @@ func (c *checker) conversationRead(a *attempt, sid string, at time.Time, people 
 	switch parts := strings.Split(a.path, "/"); parts[len(parts)-1] {
 	case "Messages":
 		read.at, read.people = at, people
+	case "Tasks":
+		read.tasks = at.Add(-c.w.dialect.TaskIndexLag)
 	case "Reservations":
 		read.reservations = maps.Clone(read.reservations) // requests on their way have what was known when they were sent
 		if read.reservations == nil {
 			read.reservations = map[string]time.Time{}
 		}
 		read.reservations[parts[len(parts)-2]] = at
+	default:
+		if strings.Contains(a.path, "/Interactions/") {
+			read.channel = at
+		}
 	}
 	c.reads[a.replica.name+sid] = read
 }

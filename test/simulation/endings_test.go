@@ -40,6 +40,26 @@ func (j judgement) endIsDue(t terms) (time.Time, bool) {
 	return end, true
 }
 
+// ends takes note of a write that has ended the last of the tasks.
+func (j judgement) ends() {
+	seen, tasks := j.look(j.sid)
+	if j.live && seen.State != "closed" && !slices.ContainsFunc(tasks, isLive) && !slices.ContainsFunc(tasks, isWaiting) {
+		j.talk.ended = time.Now()
+	}
+}
+
+// hasBeenClosed checks that a conversation whose tasks the operator has ended, while nothing failed but callbacks, is closed
+// soon, unless somebody has written or taken it up again.
+func (j judgement) hasBeenClosed(t terms) {
+	ended := j.talk.ended
+	if seen, _ := j.look(j.sid); seen.State == "closed" || ended.Before(j.w.calm) || !t.acts || t.action == v1alpha1.ActionNotify {
+		return
+	}
+	if time.Since(ended) > j.promised() {
+		j.w.wrong("I3: %s (%s) is not closed, and its tasks were ended at %s", j.sid, j.talk.name, ended.UTC().Format(time.TimeOnly))
+	}
+}
+
 // closes measures how late a conversation is closed, if the write has closed it. In the end, when the policies are deleted, a
 // conversation may become another policy's that it was due for all the time.
 func (j judgement) closes() {
@@ -83,18 +103,17 @@ func (c *checker) finally() {
 		if t == nil {
 			continue
 		}
-		seen, tasks := c.look(sid)
-		if !t.hasAgent(seen, tasks) {
-			continue
-		}
 		j := c.allKnown(t, sid)
 		policy := j.owner(now)
 		if policy == nil {
 			continue
 		}
 		terms := termsOf(policy)
-		j.hasComeToAnEnd(terms)
-		j.hasBeenTold(terms)
+		j.hasBeenClosed(terms)
+		if t.hasAgent(c.look(sid)) {
+			j.hasComeToAnEnd(terms)
+			j.hasBeenTold(terms)
+		}
 	}
 }
 
@@ -199,9 +218,13 @@ func (c *checker) watched() {
 		t.mu.Lock()
 		c.mu.Lock()
 		j := c.allKnown(t, sid)
-		if policy := j.owner(policies); policy != nil && t.hasAgent(seen, tasks) {
-			j.hasBeenTold(termsOf(policy))
-			j.hasTimer(policy, seen)
+		if policy := j.owner(policies); policy != nil {
+			terms := termsOf(policy)
+			j.hasBeenClosed(terms)
+			if t.hasAgent(seen, tasks) {
+				j.hasBeenTold(terms)
+				j.hasTimer(policy, seen)
+			}
 		}
 		c.mu.Unlock()
 		t.mu.Unlock()

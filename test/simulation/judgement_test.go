@@ -58,17 +58,30 @@ func (j judgement) queue() string {
 
 // touchable reports whether the conversation may be touched, as far as the replica can know.
 func (j judgement) touchable() bool {
-	return j.mayBeTouched(j.talk.untouchable, j.talk.why) && j.notHeld()
+	var read time.Time // what shows it
+	switch j.talk.why {
+	case "left", "paused":
+		read = later(j.attempt.known.tasks, j.attempt.known.channel)
+	default:
+		read = j.attempt.known.tasks
+	}
+	return j.mayBeTouched(j.talk.untouchable, read, j.talk.why) && j.notHeld()
 }
 
 // notHeld reports whether nobody holds the conversation, as far as the replica can know. A hold that came at the same moment
 // as a claim is lost where Twilio does not look at versions.
 func (j judgement) notHeld() bool {
-	return j.w.dialect.StaleIfMatchIsIgnored || j.mayBeTouched(j.talk.held, "held")
+	var read time.Time
+	if !j.w.dialect.TaskListsHaveNullAttributes {
+		read = j.attempt.known.tasks
+	}
+	return j.w.dialect.StaleIfMatchIsIgnored || j.mayBeTouched(j.talk.held, read, "held")
 }
 
-func (j judgement) mayBeTouched(since time.Time, why string) bool {
-	if since.IsZero() || time.Since(since) <= stale {
+// mayBeTouched checks that nobody has put the conversation aside whom the replica can know of: it has read what shows it since,
+// or has had to.
+func (j judgement) mayBeTouched(since, read time.Time, why string) bool {
+	if since.IsZero() || time.Since(since) <= stale && !read.After(since) {
 		return true
 	}
 	j.wrong("I4: nobody may touch the conversation since %s: %s", since.Format(time.TimeOnly), why)
@@ -332,9 +345,12 @@ func (j judgement) ending() {
 			return
 		}
 	}
+	j.somebodyWants(j.endsAsWanted)
 	if j.live {
-		j.somebodyWants(j.endsAsWanted)
 		j.notHeld()
+	}
+	if back := j.lastAccept(); j.live && j.channel == "active" && j.attempt.form.Get("State") == "closed" && j.attempt.known.channel.After(back) {
+		j.wrong("I1: an agent has it again, and the channel is active, which the replica has read")
 	}
 	// An ending that has ended the tasks is carried through, whatever people did to the conversation at that moment.
 	switch j.talk.why {

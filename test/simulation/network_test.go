@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -363,6 +364,9 @@ func newAttempt(r *replica, request *http.Request, body []byte) *attempt {
 	return a
 }
 
+// byConversation is how the tasks of a conversation are asked for.
+var byConversation = regexp.MustCompile(`^conversationSid == "(CH[0-9a-f]{32})"$`)
+
 // conversation is the conversation that the request is about; empty if it names none.
 func (a *attempt) conversation(tasks map[string]string) string {
 	parts := strings.Split(a.path, "/")
@@ -372,6 +376,10 @@ func (a *attempt) conversation(tasks map[string]string) string {
 			return parts[i+1]
 		case part == "Tasks" && i+1 < len(parts):
 			return tasks[parts[i+1]]
+		case part == "Tasks":
+			if match := byConversation.FindStringSubmatch(a.request.URL.Query().Get("EvaluateTaskAttributes")); match != nil {
+				return match[1]
+			}
 		}
 	}
 	return ""

@@ -40,6 +40,8 @@ type talk struct {
 	crm int
 	// held is since when the task is held; zero: it is not. unheld is when the last hold was removed.
 	held, unheld time.Time
+	// ended is when a write of the operator's has ended the last task; zero when somebody has written or accepted since.
+	ended time.Time
 	// calledAt is when Twilio last told a replica that the conversation has become inactive.
 	calledAt time.Time
 	// planted is what others have put on the customer's conversations.
@@ -106,7 +108,7 @@ func (t *talk) begin() bool {
 	t.w.tally.count("conversations", 1)
 	t.mu.Lock()
 	t.started, t.accepts, t.untouchable, t.held, t.unheld = started, nil, time.Now(), time.Time{}, time.Time{}
-	t.calledAt = time.Time{}
+	t.calledAt, t.ended = time.Time{}, time.Time{}
 	t.why = "no agent has accepted"
 	t.said = []utterance{{at: time.Now(), customer: true}}
 	t.mu.Unlock()
@@ -243,7 +245,7 @@ func (t *talk) says(twilio *twiliosim.Simulator, who string) error {
 		return err
 	}
 	t.w.tally.count("messages of people", 1)
-	t.said = append(t.said, utterance{at: time.Now(), customer: who == twiliosim.Customer})
+	t.said, t.ended = append(t.said, utterance{at: time.Now(), customer: who == twiliosim.Customer}), time.Time{}
 	if who == twiliosim.Customer {
 		t.newTask()
 	}
@@ -312,7 +314,7 @@ func (t *talk) reject(twilio *twiliosim.Simulator) error {
 
 // touchable: an agent has the conversation now.
 func (t *talk) touchable(started twiliosim.Started) {
-	t.started, t.untouchable, t.why = started, time.Time{}, ""
+	t.started, t.untouchable, t.why, t.ended = started, time.Time{}, "", time.Time{}
 	t.accepts = append(t.accepts, accept{time.Now(), started.TaskSID})
 	_, tasks := t.w.checker.look(started.ConversationSID)
 	if !slices.ContainsFunc(tasks, isHeld) {
@@ -353,6 +355,9 @@ func (w *world) mischief(draw *rand.Rand, request *http.Request) {
 	if t == nil {
 		return
 	}
-	t.act(draw, oneOf(draw, "the customer writes", "the customer writes", "the agent writes", "another program changes the task", "the agent transfers",
-		"the task is held", "the agent pauses", "the agent leaves", "the agent wraps up", "a program writes"))
+	what := oneOf(draw, "the customer writes", "the customer writes", "the agent writes", "another program changes the task", "the agent transfers",
+		"the task is held", "the agent pauses", "the agent leaves", "the agent wraps up", "a program writes")
+	if t.act(draw, what); what == "the agent pauses" && chance(draw, 0.5) {
+		t.act(draw, "the agent resumes") // before Twilio's lists have the new task
+	}
 }
