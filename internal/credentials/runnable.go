@@ -20,7 +20,8 @@ const (
 	// refreshInterval is how long a rotated token may go unnoticed when nothing else asks for its Secret.
 	refreshInterval = time.Minute
 
-	// retryInterval follows a pass that could not list the policies; readiness waits for the first that can.
+	// retryInterval follows a pass that could not list the policies; readiness waits for the first that can, and for the next
+	// one when a Secret could not be read.
 	retryInterval = 5 * time.Second
 
 	// concurrentReads is how many Secrets a pass reads at a time: a thousand in a few seconds, without a burst that the
@@ -72,18 +73,45 @@ func (s *Store) refreshAll(ctx context.Context) error {
 	}
 	var readers errgroup.Group
 	readers.SetLimit(concurrentReads)
+	var mu sync.Mutex
+	unanswered := map[types.NamespacedName]struct{}{}
 	for secret := range named {
 		readers.Go(func() error {
-			s.refreshLogged(ctx, secret)
+			if !s.refreshLogged(ctx, secret) {
+				mu.Lock()
+				defer mu.Unlock()
+				unanswered[secret] = struct{}{}
+			}
 			return nil
 		})
 	}
 	_ = readers.Wait() // the readers return no errors
 	s.keepOnly(named, listedAt)
 	if ctx.Err() == nil {
-		s.loaded.Store(true)
+		s.passed(unanswered)
 	}
 	return nil
+}
+
+// passed ends a pass. A replica that could serve a workspace no callback is not ready: after a restart of all replicas at once
+// that would cost events. But one Secret that stays unreadable must not keep it from serving the others.
+func (s *Store) passed(unanswered map[types.NamespacedName]struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.awaited == nil && len(unanswered) > 0 {
+		s.awaited = unanswered
+		return
+	}
+	s.loaded.Store(true)
+}
+
+// answered ends the waiting for a Secret.
+func (s *Store) answered(secret types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if delete(s.awaited, secret); s.awaited != nil && len(s.awaited) == 0 {
+		s.loaded.Store(true)
+	}
 }
 
 func (s *Store) named(ctx context.Context) (map[types.NamespacedName]struct{}, error) {
@@ -100,19 +128,23 @@ func (s *Store) named(ctx context.Context) (map[types.NamespacedName]struct{}, e
 	return named, nil
 }
 
-// refreshLogged reads a Secret for nobody in particular. That a Secret is missing or wrong is for the conditions of its
-// policies to say, each time one of them is reconciled.
-func (s *Store) refreshLogged(ctx context.Context, secret types.NamespacedName) {
+// refreshLogged reads a Secret for nobody in particular, and reports whether the API server has answered. That a Secret is
+// missing or wrong is for the conditions of its policies to say, each time one of them is reconciled.
+func (s *Store) refreshLogged(ctx context.Context, secret types.NamespacedName) (answered bool) {
 	_, err := s.Refresh(ctx, secret)
 	var fault *Error
-	if err == nil || errors.As(err, &fault) || ctx.Err() != nil {
-		return
+	switch {
+	case err == nil || errors.As(err, &fault):
+		return true
+	case ctx.Err() != nil:
+		return false
 	}
 	log.FromContext(ctx).Error(err, "Refreshing credentials failed")
-	// Missing rights do not come back by asking; the next pass is soon enough.
-	if !apierrors.IsForbidden(err) {
-		s.RefreshSoon(secret)
+	if apierrors.IsForbidden(err) {
+		return true // missing rights do not come back by asking; the next pass is soon enough
 	}
+	s.RefreshSoon(secret)
+	return false
 }
 
 // serveAsked reads the Secrets that RefreshSoon was called for, one at a time and each when it is due.
@@ -122,7 +154,9 @@ func (s *Store) serveAsked(ctx context.Context) {
 		secret, wait, asked := s.nextAsked(previous)
 		if asked && wait <= 0 {
 			s.wanted.remove(secret)
-			s.refreshLogged(ctx, secret)
+			if s.refreshLogged(ctx, secret) {
+				s.answered(secret)
+			}
 			previous = s.clock.Now()
 			continue
 		}

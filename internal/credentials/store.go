@@ -50,6 +50,8 @@ type Store struct {
 	entries map[types.NamespacedName]*entry
 	// reads numbers the reads in the order in which they began.
 	reads uint64
+	// awaited are the Secrets that the first pass could not read; nil before it, or when there were none.
+	awaited map[types.NamespacedName]struct{}
 
 	wanted  *nameSet
 	changed *nameSet
@@ -97,8 +99,9 @@ func (s *Store) Get(secret types.NamespacedName) (Credentials, bool) {
 	return known.credentials, true
 }
 
-// Loaded reports whether the Secrets of all policies that there were at the start have been read, or tried to. It never
-// becomes false again.
+// Loaded reports whether the Secrets of all policies that there were at the start have been read, or have been found to be
+// missing, wrong or forbidden. One that the API server gives no answer about is waited for, up to a minute. It never becomes
+// false again.
 func (s *Store) Loaded() bool { return s.loaded.Load() }
 
 // Changes delivers the name of each Secret, as the metadata of a Secret without data, whose credentials turned out to

@@ -475,8 +475,8 @@ func TestUnreadableSecretsAreTriedAgain(t *testing.T) {
 		store := c.store()
 		c.start(t, store)
 		synctest.Wait()
-		if !store.Loaded() {
-			t.Error("one Secret that cannot be read keeps the operator from becoming ready")
+		if store.Loaded() {
+			t.Error("loaded although the API server has not answered about a Secret")
 		}
 		if got := c.logged(); strings.Count(got, "Refreshing credentials failed") != 2 {
 			t.Errorf("want a line for each Secret that could not be read, got:\n%s", got)
@@ -491,9 +491,31 @@ func TestUnreadableSecretsAreTriedAgain(t *testing.T) {
 		if got := token(t, store, twilioSecret); got != "one" {
 			t.Errorf("token %q, want one", got)
 		}
+		if !store.Loaded() {
+			t.Error("not loaded although the API server has answered about each Secret")
+		}
 		advance(refreshInterval)
 		if got := token(t, store, otherSecret); got != "two" {
 			t.Errorf("token %q after the next pass, want two", got)
+		}
+	})
+}
+
+func TestASecretThatStaysUnreadableIsWaitedForForAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, twilioSecretOf(twilioSecret, "one"), policyFor("a", twilioSecret))
+		c.set(func(c *cluster) {
+			c.fail = func(types.NamespacedName) error { return errors.New("connection refused") }
+		})
+		store := c.store()
+		c.start(t, store)
+		advance(refreshInterval - time.Second)
+		if store.Loaded() {
+			t.Error("loaded although the API server has not answered")
+		}
+		advance(time.Second)
+		if !store.Loaded() {
+			t.Error("one Secret that cannot be read keeps the operator from becoming ready for ever")
 		}
 	})
 }

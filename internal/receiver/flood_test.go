@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -130,6 +133,10 @@ func left(t *testing.T, goroutines int) (heap uint64) {
 func TestAFloodOfForgedCallbacksLeavesNothingBehind(t *testing.T) {
 	const connections, requests = 64, 1600
 	f := newFixture()
+	f.policies = append(f.policies, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ourSecret.Namespace, Name: ourSecret.Name},
+		Data:       map[string][]byte{"accountSid": []byte(account), "authToken": []byte(strings.Repeat("a", 32))},
+	})
 	options := f.options(t)
 	secrets := &readings{Reader: f.reader}
 	store := credentials.NewStore(credentials.Options{Secrets: secrets, Policies: f.reader})
@@ -166,7 +173,11 @@ func TestAFloodOfForgedCallbacksLeavesNothingBehind(t *testing.T) {
 	quiet := runtime.NumGoroutine()
 	flood(t, listener.Addr().String(), 0, connections, requests/4) // what grows once, such as pools, has grown
 	small := left(t, quiet)
-	series := len(f.counted(t))
+	counted := f.counted(t)
+	series := len(counted)
+	if !slices.ContainsFunc(counted, func(one string) bool { return strings.HasPrefix(one, "signature_failures_total mismatch ") }) {
+		t.Errorf("no signature was looked at: %q", counted)
+	}
 	peak, most := flood(t, listener.Addr().String(), 1, connections, requests/4)
 	longPeak, longMost := flood(t, listener.Addr().String(), 2, connections, requests)
 	large := left(t, quiet)
