@@ -303,8 +303,8 @@ func (r *ConversationReconciler) until(moment time.Time) time.Duration {
 // afterError decides about the next attempt: when Twilio has said when, then; otherwise with back-off. The plan keeps the
 // sweep from looking before that.
 func (r *ConversationReconciler) afterError(ctx context.Context, pass *pass, err error) (reconcile.Result, error) {
-	if pass.announced {
-		r.acceptances.giveBack(pass.key, pass.accepted)
+	if pass.announced != "" {
+		r.acceptances.giveBack(pass.key, pass.accepted, pass.announced)
 	}
 	wait, told := twilio.RetryAfter(err)
 	if !told {

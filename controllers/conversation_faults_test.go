@@ -432,7 +432,14 @@ func TestASweepThatMeetsAFreshAcceptAddsNoSecondWebhook(t *testing.T) {
 }
 
 func TestALateAcceptEventIsObservedInFullAndArmedAtOnce(t *testing.T) {
-	w, r, _ := start(t)
+	t.Run("lists show tasks at once", func(t *testing.T) { lateAcceptArms(t, twiliosim.Dialect{}) })
+	t.Run("the list of the conversation's tasks lags behind", func(t *testing.T) { lateAcceptArms(t, twiliosim.Dialect{TaskIndexLag: time.Minute}) })
+}
+
+func lateAcceptArms(t *testing.T, dialect twiliosim.Dialect) {
+	w := newWorldOf(t, dialect)
+	r := w.startOperator()
+	w.inForce()
 	w.loseCallbacks.Store(true)
 	started := w.conversation(w.twilio.StartConversation("sms", customer, "Hello?"))
 	w.accept(started)

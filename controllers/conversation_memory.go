@@ -18,8 +18,8 @@ const acceptanceFresh = 15 * time.Second
 // out once: an event that is delivered again finds its reservation in seen, and counts as a wake-up only.
 type acceptances struct {
 	mutex sync.Mutex
-	// announced are the conversations that an accept event is to be looked at for, fresh or not.
-	announced map[ConversationKey]struct{}
+	// announced is the task of each conversation that an accept event is to be looked at for, fresh or not.
+	announced map[ConversationKey]string
 	waiting   map[ConversationKey]inactivity.Acceptance
 	seen      map[string]time.Time
 	pruned    time.Time
@@ -31,9 +31,9 @@ func (a *acceptances) put(key ConversationKey, accepted inactivity.Acceptance, n
 	defer a.mutex.Unlock()
 	if a.seen == nil {
 		a.seen, a.waiting = map[string]time.Time{}, map[ConversationKey]inactivity.Acceptance{}
-		a.announced = map[ConversationKey]struct{}{}
+		a.announced = map[ConversationKey]string{}
 	}
-	a.announced[key] = struct{}{}
+	a.announced[key] = accepted.TaskSID
 	if age := now.Sub(accepted.At).Abs(); age > acceptanceFresh {
 		return
 	}
@@ -46,10 +46,12 @@ func (a *acceptances) put(key ConversationKey, accepted inactivity.Acceptance, n
 }
 
 // giveBack keeps what was taken for the next attempt, when the one it was taken for has failed.
-func (a *acceptances) giveBack(key ConversationKey, accepted *inactivity.Acceptance) {
+func (a *acceptances) giveBack(key ConversationKey, accepted *inactivity.Acceptance, announced string) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	a.announced[key] = struct{}{}
+	if _, newer := a.announced[key]; !newer {
+		a.announced[key] = announced
+	}
 	if _, newer := a.waiting[key]; !newer && accepted != nil {
 		a.waiting[key] = *accepted
 	}
@@ -73,12 +75,12 @@ func (a *acceptances) prune(now time.Time) {
 	}
 }
 
-// take returns the accept that waits for the conversation, if it is still fresh, and whether an accept event has led to
-// the look at all; and forgets both.
-func (a *acceptances) take(key ConversationKey, now time.Time) (fresh *inactivity.Acceptance, announced bool) {
+// take returns the accept that waits for the conversation, if it is still fresh, and the task that an accept event has led to
+// the look for, fresh or not; empty: none has. It forgets both.
+func (a *acceptances) take(key ConversationKey, now time.Time) (fresh *inactivity.Acceptance, announced string) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	_, announced = a.announced[key]
+	announced = a.announced[key]
 	accepted, found := a.waiting[key]
 	delete(a.announced, key)
 	delete(a.waiting, key)

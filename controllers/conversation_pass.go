@@ -46,10 +46,10 @@ type pass struct {
 	admitted bool
 	clock    twilio.ServerTime
 	snapshot inactivity.Snapshot
-	// accepted is the fresh accept that the pass was begun for, nil if there is none; announced says that an accept event
-	// has led to the pass.
+	// accepted is the fresh accept that the pass was begun for, nil if there is none; announced is the task whose accept event
+	// has led to the pass, empty if none has.
 	accepted  *inactivity.Acceptance
-	announced bool
+	announced string
 	// seenAt is the replica's clock just before snapshot.Now, so that a wait can be reckoned by it.
 	seenAt time.Time
 }
@@ -207,12 +207,17 @@ func (p *pass) start(ctx context.Context) error {
 
 // startOver forgets what was seen and looks at the tasks of the conversation.
 func (p *pass) startOver(ctx context.Context) error {
-	p.snapshot = inactivity.Snapshot{Announced: p.announced}
+	p.snapshot = inactivity.Snapshot{Announced: p.announced != ""}
 	p.owner, p.claimant, p.admitted = nil, nil, false
 	defer p.tick(p.reconciler.Clock.Now())
 	tasks, err := p.client.ListTasks(ctx, p.key.WorkspaceSID, twilio.TaskQuery{ConversationSID: p.key.ConversationSID})
 	if err != nil {
 		return fmt.Errorf("listing the tasks: %w", err)
+	}
+	announced := func(task twilio.Task) bool { return task.SID == p.announced }
+	if p.announced != "" && !slices.ContainsFunc(tasks, announced) {
+		// Twilio does not say how soon a list that asks for attributes has a task. Its accept event has come already.
+		tasks = append(tasks, twilio.Task{SID: p.announced})
 	}
 	for _, seen := range tasks {
 		if sid := seen.SID; seen.Attributes == "" {
@@ -226,6 +231,9 @@ func (p *pass) startOver(ctx context.Context) error {
 		task, err := toTask(seen)
 		if err != nil {
 			return err
+		}
+		if task.Attributes.ConversationSID != p.key.ConversationSID {
+			continue // somebody has given the announced task to another conversation since
 		}
 		p.snapshot.Tasks = append(p.snapshot.Tasks, task)
 	}

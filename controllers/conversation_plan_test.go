@@ -60,12 +60,12 @@ func TestAnAcceptIsNotKeptForAPolicyThatIsNotInForce(t *testing.T) {
 		WithIndex(&v1alpha1.InactivityPolicy{}, index.WorkspaceSID, index.ExtractWorkspaceSID).Build()
 	r := &ConversationReconciler{Client: indexed, Compiled: NewCompiledPolicies(), Clock: clocktesting.NewFakePassiveClock(now)}
 	key := ConversationKey{WorkspaceSID: "WS1", ConversationSID: "CH1"}
-	r.acceptances.put(key, inactivity.Acceptance{ReservationSID: "WR1", At: now}, now)
+	r.acceptances.put(key, inactivity.Acceptance{TaskSID: "WT1", ReservationSID: "WR1", At: now}, now)
 	if _, err := r.Reconcile(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
-	if fresh, announced := r.acceptances.take(key, now); fresh != nil || announced {
-		t.Errorf("kept: %v, announced %t", fresh, announced)
+	if fresh, announced := r.acceptances.take(key, now); fresh != nil || announced != "" {
+		t.Errorf("kept: %v, announced %q", fresh, announced)
 	}
 }
 

@@ -3,6 +3,18 @@ package main
 // ofConversations are what seeds with customers have to notice.
 var ofConversations = []mutant{
 	{
+		"the event of an accept wakes nobody", "internal/receiver/taskrouter.go",
+		"	if kind != eventAccepted {", "	if kind != \"\" {",
+	},
+	{
+		"no callback can be verified", "internal/receiver/handler.go",
+		"	if !h.secrets.Loaded() {", "	if h.secrets.Loaded() {",
+	},
+	{
+		"no workspace has a policy", "internal/receiver/handler.go",
+		"	if len(policies) == 0 {", "	if len(policies) < 100 {",
+	},
+	{
 		"the conversation is left open when its tasks have ended", "controllers/conversation_act.go",
 		"	_, err := p.client.UpdateConversation(ctx, p.key.ConversationSID, twilio.ConversationUpdate{State: string(inactivity.ConversationClosed)})", "	var err error",
 	},

@@ -328,16 +328,6 @@ func (c *checker) about(a *attempt) string {
 	return ""
 }
 
-// answered takes note of how a replica has answered a callback.
-func (c *checker) answered(r *replica, status int) {
-	switch status {
-	case http.StatusNoContent, http.StatusServiceUnavailable:
-	case http.StatusNotFound: // no policy is for the workspace any more
-	default:
-		c.w.wrong("I7: %s refuses a callback of Twilio's: %d", r.name, status)
-	}
-}
-
 // isLive says whether an agent has the task.
 func isLive(task twiliosim.TaskState) bool { return task.Status == "assigned" }
 

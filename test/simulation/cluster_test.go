@@ -32,7 +32,9 @@ type cluster struct {
 	version  int
 	policies map[types.NamespacedName]*v1alpha1.InactivityPolicy
 	secrets  map[types.NamespacedName]*corev1.Secret
-	watches  []*replicaCache
+	// signing is which tokens a Secret has held, and from when on.
+	signing map[types.NamespacedName][]signing
+	watches []*replicaCache
 	// told is called with every policy that was written, and by whom.
 	told func(change)
 }
@@ -47,6 +49,7 @@ func newCluster() *cluster {
 	return &cluster{
 		policies: map[types.NamespacedName]*v1alpha1.InactivityPolicy{},
 		secrets:  map[types.NamespacedName]*corev1.Secret{},
+		signing:  map[types.NamespacedName][]signing{},
 		told:     func(change) {},
 	}
 }
@@ -162,6 +165,28 @@ func (c *cluster) setSecret(name types.NamespacedName, values map[string][]byte)
 	if delete(c.secrets, name); values != nil {
 		c.secrets[name] = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name}, Data: maps.Clone(values)}
 	}
+	c.signing[name] = append(c.signing[name], signing{time.Now(), string(values["authToken"]), string(values["previousAuthToken"])})
+}
+
+// signing is what a Secret held of tokens from a moment on.
+type signing struct {
+	from            time.Time
+	token, previous string
+}
+
+// heldFor says whether a Secret has held a token for so long.
+func (c *cluster) heldFor(name types.NamespacedName, token string, length time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, one := range slices.Backward(c.signing[name]) {
+		if one.token != token && one.previous != token {
+			return false
+		}
+		if time.Since(one.from) >= length {
+			return true
+		}
+	}
+	return false
 }
 
 // secretValues is what a Secret holds; nil if there is none.

@@ -331,7 +331,10 @@ func (w *world) deliver(draw *rand.Rand, request *http.Request, body []byte) (*h
 	recorder := httptest.NewRecorder()
 	came := w.checker.comes(r, request, body)
 	r.receiver.ServeHTTP(recorder, copied)
-	w.checker.answered(r, recorder.Code)
+	w.checker.answered(r, request, body, recorder.Code)
+	if recorder.Code < 300 {
+		w.checker.tookAccept(body)
+	}
 	w.checker.cameAndWent(came, recorder.Code)
 	if form, t := w.reads(body); t != nil && form.Get("StateTo") == "inactive" && recorder.Code < 300 {
 		t.mu.Lock()

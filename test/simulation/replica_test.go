@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
@@ -67,6 +69,9 @@ type replica struct {
 	elected   chan struct{}
 	leads     atomic.Bool
 
+	// ready is how long after its start a probe found the process ready, and when; nil: none has.
+	ready atomic.Pointer[readiness]
+
 	// frozen is when the process stands still; nil: it never has.
 	frozen atomic.Pointer[period]
 
@@ -86,7 +91,7 @@ func newReplica(w *world, name string, skew time.Duration) *replica {
 	if err != nil {
 		panic(err)
 	}
-	_, err = operator.AddToManager(r.ctx, r, operator.Config{
+	checks, err := operator.AddToManager(r.ctx, r, operator.Config{
 		PublicURL:          w.publicURL,
 		ReceiverListener:   newSilentListener(),
 		ReceiverDrainDelay: drainDelay,
@@ -109,6 +114,7 @@ func newReplica(w *world, name string, skew time.Duration) *replica {
 		panic(err)
 	}
 	r.runThose(func(runnable manager.Runnable) bool { return !needsLeader(runnable) })
+	r.running.Go(func() { r.probe(checks.Ready) })
 	return r
 }
 
@@ -229,8 +235,25 @@ func (r *replica) thaw(draw *rand.Rand) bool {
 	return !r.crashed()
 }
 
-// serves says whether callbacks reach the replica.
-func (r *replica) serves() bool { return r.receiver != nil && r.moves() }
+// serves says whether callbacks reach the replica: it is ready.
+func (r *replica) serves() bool { return r.moves() && r.ready.Load() != nil }
+
+// readiness is when a process was found to be ready, and how long that took.
+type readiness struct {
+	at   time.Time
+	took time.Duration
+}
+
+// probe asks the process every second whether it is ready, until it is.
+func (r *replica) probe(check healthz.Checker) {
+	started, draw := time.Now(), r.w.dice.roll(r.name+" is probed")
+	for r.pause(r.ctx, between(draw, time.Millisecond, time.Second)) == nil {
+		if check(httptest.NewRequest(http.MethodGet, "/readyz", nil)) == nil {
+			r.ready.Store(&readiness{time.Now(), time.Since(started)})
+			return
+		}
+	}
+}
 
 // moves says whether the process is alive, has not been asked to stop, and does not stand still.
 func (r *replica) moves() bool { return !r.crashed() && r.ctx.Err() == nil && !r.isFrozen(0) }

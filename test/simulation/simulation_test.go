@@ -70,6 +70,8 @@ type play struct {
 func (p play) world(t *testing.T) *world {
 	var w *world
 	synctest.Test(t, func(*testing.T) {
+		// A bubble begins in 2000, and Twilio's events of that time are not believed.
+		time.Sleep(time.Until(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)))
 		w = newWorld(p)
 		w.run()
 	})

@@ -280,7 +280,8 @@ func (w *world) startReplica() {
 	name := fmt.Sprintf("replica %d", w.started)
 	w.mu.Unlock()
 	draw := w.dice.roll(name)
-	skew := between(draw, -2*time.Minute, 2*time.Minute)
+	most := oneOf(draw, time.Second, 20*time.Second, 2*time.Minute)
+	skew := between(draw, -most, most)
 	if !w.plays("wrong clocks") {
 		skew = 0
 	}
