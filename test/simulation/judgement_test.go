@@ -340,7 +340,8 @@ func (j judgement) ending() {
 		}
 	}
 	for _, accepted := range j.accepts {
-		if accepted.at.Truncate(time.Second).After(begun) {
+		// Of a task that ended five minutes ago Twilio shows nothing any more.
+		if _, shown := j.attrs[accepted.task]; shown && accepted.at.Truncate(time.Second).After(begun) {
 			j.wrong("I1: an agent has accepted at %s, which the replica has read", accepted.at.Format(time.TimeOnly))
 			return
 		}

@@ -44,9 +44,11 @@ func openingOf(hours *v1alpha1.Hours) *opening {
 func (o *opening) next(then time.Time) period {
 	local := then.In(o.zone)
 	for day := local.Day(); ; day++ {
-		midnight := time.Date(local.Year(), local.Month(), day, 0, 0, 0, 0, o.zone)
-		found := period{midnight.Add(o.from), midnight.Add(o.to)}
-		if slices.Contains(o.days, v1alpha1.Weekday(midnight.Weekday().String()[:3])) && found.to.After(then) {
+		byTheClock := func(ofDay time.Duration) time.Time { // also on the days that have an hour more or less
+			return time.Date(local.Year(), local.Month(), day, 0, int(ofDay.Minutes()), 0, 0, o.zone)
+		}
+		found := period{byTheClock(o.from), byTheClock(o.to)}
+		if slices.Contains(o.days, v1alpha1.Weekday(found.from.Weekday().String()[:3])) && found.to.After(then) {
 			return found
 		}
 	}
@@ -76,6 +78,13 @@ func (o *opening) after(then time.Time, length time.Duration) time.Time {
 		}
 		length, then = length-left, found.to
 	}
+}
+
+// dates are the days on which worlds begin: any, and those before the clocks change in one of the zones.
+var dates = []time.Time{
+	time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+	time.Date(2026, 3, 7, 15, 0, 0, 0, time.UTC), time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC),
+	time.Date(2026, 10, 24, 12, 0, 0, 0, time.UTC), time.Date(2026, 10, 31, 15, 0, 0, 0, time.UTC),
 }
 
 // drawHours draws opening hours, or none. The contact centre neither opens nor closes while everything comes to rest.

@@ -160,10 +160,17 @@ func (r *replica) crash() {
 // reports whether it has. Another one starts some time later.
 func (r *replica) crashesAtWrite(draw *rand.Rand, writes bool, takeEffect func()) bool {
 	w := r.w
-	if !writes || w.isCalm() || !chance(draw, w.weather.crash) || r.crashed() {
+	if !writes || r.crashed() {
 		return false
 	}
-	if chance(draw, 0.5) {
+	crashes, late := !w.isCalm() && chance(draw, w.weather.crash), chance(draw, 0.5)
+	if w.script != nil {
+		crashes, late = w.script.crashesNow()
+	}
+	if !crashes {
+		return false
+	}
+	if late {
 		takeEffect()
 	}
 	w.tell("%s crashes at a write", r.name)

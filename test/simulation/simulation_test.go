@@ -60,6 +60,8 @@ type play struct {
 	callbacksOnly bool
 	// tells: the history is kept; shows: with the operator's log.
 	tells, shows bool
+	// script, if there is one, is played instead of what the seed draws.
+	script *script
 	// stops at the first violation.
 	stops bool
 	// without are the parts that are left out.
@@ -71,8 +73,12 @@ func (p play) world(t *testing.T) *world {
 	var w *world
 	synctest.Test(t, func(*testing.T) {
 		// A bubble begins in 2000, and Twilio's events of that time are not believed.
-		time.Sleep(time.Until(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)))
+		time.Sleep(time.Until(oneOf(newDice(p.seed).roll("date"), dates...)))
 		w = newWorld(p)
+		if p.script != nil {
+			w.follow(p.script)
+			return
+		}
 		w.run()
 	})
 	return w

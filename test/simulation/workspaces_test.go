@@ -23,7 +23,7 @@ const othersURL = "https://others.example.net/taskrouter"
 // setUpWorkspaces makes the account's workspaces; some call somebody else already.
 func (w *world) setUpWorkspaces(draw *rand.Rand) {
 	w.workspaces = []*workspace{{sid: w.twilio.WorkspaceSID(), name: "Flex Task Assignment"}}
-	if chance(draw, 0.3) && w.plays("a second workspace") {
+	if second := chance(draw, 0.3); w.script != nil || second && w.plays("a second workspace") {
 		const name = "Another Task Assignment"
 		w.workspaces = append(w.workspaces, &workspace{sid: w.twilio.AddWorkspace(name), name: name})
 	}

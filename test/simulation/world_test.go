@@ -136,7 +136,7 @@ func (w *world) plays(part string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.parts[part] = true
-	return !w.without[part]
+	return w.script == nil && !w.without[part]
 }
 
 // drawOutages draws when Twilio is out.
@@ -253,6 +253,13 @@ func (w *world) run() {
 	if !w.ended.Load() {
 		w.retire()
 	}
+	w.end()
+	w.tally.count("seeds", 1)
+	w.tally.count("virtual hours", int(w.length.Hours()))
+}
+
+// end has everything end that still runs.
+func (w *world) end() {
 	for _, r := range w.alive() {
 		r.crash()
 	}
@@ -262,8 +269,6 @@ func (w *world) run() {
 		r.running.Wait()
 	}
 	w.twilio.Close()
-	w.tally.count("seeds", 1)
-	w.tally.count("virtual hours", int(w.length.Hours()))
 }
 
 // wait lets the world go on until then, or until a violation has ended it.
