@@ -1,9 +1,11 @@
 package controllers_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -567,4 +569,36 @@ func TestAnEndingUnderWayIsFinishedWhenTheOperatorIsToldToStop(t *testing.T) {
 	w.Eventually(stopped).Should(gomega.BeClosed())
 	w.Expect(w.seen(started).State).To(gomega.Equal("closed"))
 	w.Expect(w.notices(started)).To(gomega.HaveLen(1))
+}
+
+func TestAWorkspaceThatTwilioGivesNoAnswerAboutKeepsNoOtherFromBeingSwept(t *testing.T) {
+	w := newWorld(t)
+	workspaces := []string{w.twilio.WorkspaceSID(), w.twilio.AddWorkspace("Second")}
+	slices.Sort(workspaces)
+	hanging, other := workspaces[0], workspaces[1] // they are swept in this order
+	w.startOperator()
+	w.createSecret()
+	for i, sid := range workspaces {
+		policy := w.policy(fmt.Sprintf("policy-%d", i), func(spec *v1alpha1.InactivityPolicySpec) {
+			spec.Workspace = v1alpha1.WorkspaceReference{SID: sid}
+		})
+		w.create(policy)
+		w.eventuallyReady(policy)
+	}
+	w.loseCallbacks.Store(true)
+	started := w.conversation(w.twilio.StartConversationWith(twiliosim.Start{WorkspaceSID: other, Channel: "sms", From: customer, Body: "Hello?"}))
+	w.accept(started)
+	w.settle()
+
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	hang := func(r *http.Request, _ url.Values) bool {
+		if strings.HasPrefix(r.URL.Path, "/v1/Workspaces/"+hanging+"/Tasks") {
+			<-release
+		}
+		return true
+	}
+	w.onRequest.Store(&hang)
+	w.pass(sweepEvery)
+	w.eventuallyArmed(started)
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -26,6 +28,9 @@ const (
 
 	// sweepTimeout bounds the sweep of one workspace, so that one that hangs does not keep the others waiting for ever.
 	sweepTimeout = 5 * time.Minute
+
+	// concurrentSweeps is how many workspaces are swept at a time.
+	concurrentSweeps = 8
 
 	// countsInterval is how often the counts in a policy's status are written at most.
 	countsInterval = time.Minute
@@ -48,11 +53,17 @@ type Sweeper struct {
 	// Swept observes a sweep of all workspaces: its length, and how many conversations it has put into the queue.
 	Swept func(elapsed time.Duration, found int)
 
+	// remembered is what earlier sweeps have left, by workspace.
+	remembered map[string]*sweepMemory
+}
+
+// sweepMemory is what the sweeps of a workspace leave for the next one.
+type sweepMemory struct {
 	// counted is when a policy's counts were last written, notBefore when Twilio wants to be asked again.
 	counted   map[types.NamespacedName]time.Time
-	notBefore map[string]time.Time
-	// read remembers, by workspace and task SID, the tasks that a list gave without their attributes.
-	read map[string]map[string]readTask
+	notBefore time.Time
+	// read are the tasks that a list gave without their attributes, by SID.
+	read map[string]readTask
 }
 
 // readTask is a task that was read on its own: its version of then, and when that was by Twilio's clock.
@@ -73,8 +84,6 @@ func (s *Sweeper) NeedLeaderElection() bool { return true }
 
 // Start sweeps until the context ends.
 func (s *Sweeper) Start(ctx context.Context) error {
-	s.counted, s.notBefore = map[types.NamespacedName]time.Time{}, map[string]time.Time{}
-	s.read = map[string]map[string]readTask{}
 	ticker := s.Clock.NewTicker(s.Interval)
 	defer ticker.Stop()
 	for {
@@ -87,7 +96,8 @@ func (s *Sweeper) Start(ctx context.Context) error {
 	}
 }
 
-// sweep sweeps every workspace that a policy in force owns.
+// sweep sweeps every workspace that a policy in force owns, several at a time: one that Twilio does not answer for must not
+// keep the others waiting.
 func (s *Sweeper) sweep(ctx context.Context) {
 	logger := log.FromContext(ctx)
 	var policies v1alpha1.InactivityPolicyList
@@ -101,25 +111,38 @@ func (s *Sweeper) sweep(ctx context.Context) {
 			byWorkspace[workspace.SID] = append(byWorkspace[workspace.SID], policy)
 		}
 	}
-	found, started := 0, s.Clock.Now()
-	inForce := map[string]bool{}
+	var found atomic.Int64
+	started, inForce := s.Clock.Now(), map[string]bool{}
+	remembered := map[string]*sweepMemory{}
+	var sweeps errgroup.Group
+	sweeps.SetLimit(concurrentSweeps)
 	for _, workspaceSID := range slices.Sorted(maps.Keys(byWorkspace)) {
 		shared := s.Conversations.Compiled.share(byWorkspace[workspaceSID])
 		inForce[workspaceSID] = shared.anyInForce()
-		if !inForce[workspaceSID] || s.Clock.Now().Before(s.notBefore[workspaceSID]) {
+		memory := s.remembered[workspaceSID]
+		if memory == nil {
+			memory = &sweepMemory{counted: map[types.NamespacedName]time.Time{}}
+		}
+		remembered[workspaceSID] = memory
+		if !inForce[workspaceSID] || s.Clock.Now().Before(memory.notBefore) {
 			continue
 		}
-		queued, err := s.sweepWorkspace(ctx, workspaceSID, shared)
-		if wait, told := twilio.RetryAfter(err); told {
-			s.notBefore[workspaceSID] = s.Clock.Now().Add(wait)
-		}
-		if err != nil && ctx.Err() == nil {
-			logger.Error(err, "Sweeping failed", "workspace", workspaceSID)
-		}
-		found += queued
+		sweeps.Go(func() error {
+			queued, err := s.sweepWorkspace(ctx, workspaceSID, shared, memory)
+			if wait, told := twilio.RetryAfter(err); told {
+				memory.notBefore = s.Clock.Now().Add(wait)
+			}
+			if err != nil && ctx.Err() == nil {
+				logger.Error(err, "Sweeping failed", "workspace", workspaceSID)
+			}
+			found.Add(int64(queued))
+			return nil
+		})
 	}
+	_ = sweeps.Wait() // each has logged its own error
+	s.remembered = remembered
 	s.tellOutages(policies.Items, inForce)
-	s.Swept(s.Clock.Since(started), found)
+	s.Swept(s.Clock.Since(started), int(found.Load()))
 }
 
 // tellOutages has the policies looked at for which Twilio has begun or ceased to fail, as far as their status says so.
@@ -144,7 +167,7 @@ func (s *Sweeper) tellOutages(policies []v1alpha1.InactivityPolicy, inForce map[
 // sweepWorkspace lists the tasks of a workspace and queues the conversations that have to be looked at. Tasks that have
 // ended within the last minutes are listed too: an ending may have been cut off behind them. It returns how many
 // conversations it has queued.
-func (s *Sweeper) sweepWorkspace(ctx context.Context, workspaceSID string, shared workspacePolicies) (int, error) {
+func (s *Sweeper) sweepWorkspace(ctx context.Context, workspaceSID string, shared workspacePolicies, memory *sweepMemory) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
 	var clock twilio.ServerTime
@@ -167,14 +190,14 @@ func (s *Sweeper) sweepWorkspace(ctx context.Context, workspaceSID string, share
 		}
 		return s.Clock.Now()
 	}
-	swept := s.group(workspaceSID, s.describe(ctx, twilioClient, workspaceSID, tasks, now), shared, now())
+	swept := s.group(workspaceSID, memory.describe(ctx, twilioClient, workspaceSID, tasks, now), shared, now())
 	listed := make(map[ConversationKey]bool, len(swept))
 	for _, conversation := range swept {
 		listed[conversation.key] = true
 	}
 	s.Conversations.plans.retain(workspaceSID, listed)
 	s.Conversations.observations.retain(workspaceSID, listed)
-	return s.enqueueUnplanned(shared, swept), s.writeStatuses(ctx, shared, swept)
+	return s.enqueueUnplanned(shared, swept), s.writeStatuses(ctx, shared, swept, memory)
 }
 
 // sweptConversation is what a sweep has found out about a conversation.
@@ -268,12 +291,12 @@ func (s *Sweeper) count(shared workspacePolicies, swept []sweptConversation) []v
 
 // describe reads the tasks that a list has given. One that the list gave without its attributes is read on its own, when it
 // has changed; one that cannot be read now is left to the next sweep.
-func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID string, tasks []twilio.Task, now func() time.Time) []inactivity.Task {
+func (m *sweepMemory) describe(ctx context.Context, reader TaskClient, workspaceSID string, tasks []twilio.Task, now func() time.Time) []inactivity.Task {
 	swept := make([]inactivity.Task, 0, len(tasks))
 	read := map[string]readTask{}
 	failed := 0
 	for _, seen := range tasks {
-		before, found := s.read[workspaceSID][seen.SID]
+		before, found := m.read[seen.SID]
 		switch {
 		case seen.Attributes != "":
 			swept = append(swept, toSwept(seen))
@@ -292,7 +315,7 @@ func (s *Sweeper) describe(ctx context.Context, reader TaskClient, workspaceSID 
 		read[seen.SID] = before
 		swept = append(swept, before.Task)
 	}
-	s.read[workspaceSID] = read
+	m.read = read
 	if failed > 0 {
 		log.FromContext(ctx).Info("Some tasks could not be read, and are left to the next sweep", "workspace", workspaceSID, "tasks", failed)
 	}
@@ -309,11 +332,11 @@ func toSwept(seen twilio.Task) inactivity.Task {
 }
 
 // writeStatuses writes what the sweep has counted into the status of the policies.
-func (s *Sweeper) writeStatuses(ctx context.Context, shared workspacePolicies, swept []sweptConversation) error {
+func (s *Sweeper) writeStatuses(ctx context.Context, shared workspacePolicies, swept []sweptConversation, memory *sweepMemory) error {
 	var failures []error
 	for i, counts := range s.count(shared, swept) {
 		if object := shared.objects[i]; !object.Spec.Suspend && object.Status.EffectiveSince != nil {
-			failures = append(failures, s.writeStatus(ctx, object, shared.policies[i].EndsPerMinute, counts))
+			failures = append(failures, s.writeStatus(ctx, object, shared.policies[i].EndsPerMinute, counts, memory))
 		}
 	}
 	return errors.Join(failures...)
@@ -322,7 +345,7 @@ func (s *Sweeper) writeStatuses(ctx context.Context, shared workspacePolicies, s
 // writeStatus writes the counts of a policy, and whether its limit keeps conversations waiting, when they have changed, at
 // most once a minute. The patch holds the version it was computed from: conditions are replaced as a whole, and those of
 // the policy's reconciler must not be lost. What loses against it is written by the next sweep.
-func (s *Sweeper) writeStatus(ctx context.Context, before *v1alpha1.InactivityPolicy, limit int, counts v1alpha1.ConversationCounts) error {
+func (s *Sweeper) writeStatus(ctx context.Context, before *v1alpha1.InactivityPolicy, limit int, counts v1alpha1.ConversationCounts, memory *sweepMemory) error {
 	name := client.ObjectKeyFromObject(before)
 	now := s.Clock.Now()
 	changed := before.DeepCopy()
@@ -330,7 +353,7 @@ func (s *Sweeper) writeStatus(ctx context.Context, before *v1alpha1.InactivityPo
 	if limit > 0 {
 		markThrottled(changed, limit, s.Conversations.throttles.queued(name, now) > 0)
 	}
-	if equality.Semantic.DeepEqual(before.Status, changed.Status) || now.Sub(s.counted[name]) < countsInterval {
+	if equality.Semantic.DeepEqual(before.Status, changed.Status) || now.Sub(memory.counted[name]) < countsInterval {
 		return nil
 	}
 	err := s.Client.Status().Patch(ctx, changed, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
@@ -340,6 +363,6 @@ func (s *Sweeper) writeStatus(ctx context.Context, before *v1alpha1.InactivityPo
 	case err != nil:
 		return fmt.Errorf("writing the conversation counts of policy %s: %w", name, err)
 	}
-	s.counted[name] = now
+	memory.counted[name] = now
 	return nil
 }
