@@ -84,7 +84,8 @@ func (p *pass) do(ctx context.Context, decision inactivity.Decision) error {
 	return err
 }
 
-// account counts an act and writes its one audit line and event. Neither holds a text, a name or an address.
+// account counts an act and writes its one audit line and event; a conversation that is made active again is no event
+// (docs/adr/0021). Neither holds a text, a name or an address.
 func (p *pass) account(ctx context.Context, decision inactivity.Decision, err error) {
 	outcome := outcomeDone
 	switch {
@@ -104,8 +105,10 @@ func (p *pass) account(ctx context.Context, decision inactivity.Decision, err er
 		p.recordAct(corev1.EventTypeWarning, reasonTextRefused, fmt.Sprintf("Conversation %s: the %s was not sent, because Twilio refuses it: %s", p.key.ConversationSID, decision.Claim.Step, err))
 		return
 	}
-	p.recordAct(corev1.EventTypeNormal, string(decision.Act),
-		fmt.Sprintf("Conversation %s: %s (%s)", p.key.ConversationSID, told(decision), decision.Reason))
+	if decision.Act != inactivity.ActRearm { // it comes again and again while nothing happens
+		p.recordAct(corev1.EventTypeNormal, string(decision.Act),
+			fmt.Sprintf("Conversation %s: %s (%s)", p.key.ConversationSID, told(decision), decision.Reason))
+	}
 	if decision.Message.Shortened {
 		p.recordAct(corev1.EventTypeWarning, reasonMessageTooLong, fmt.Sprintf("Conversation %s: the %s was sent without the values of its template, because with them it is longer than %d characters; shorten it",
 			p.key.ConversationSID, decision.Claim.Step, inactivity.MaxBody))
@@ -143,8 +146,6 @@ func told(decision inactivity.Decision) string {
 	switch decision.Act {
 	case inactivity.ActArm:
 		return fmt.Sprintf("armed, to be looked at after %s of silence", decision.Timer)
-	case inactivity.ActRearm:
-		return fmt.Sprintf("active again, to be looked at after another %s of silence", decision.Timer)
 	case inactivity.ActWarn:
 		return fmt.Sprintf("idle for %ds, the customer has been warned %ds before the end", decision.Claim.IdleSeconds, decision.Claim.BeforeSeconds)
 	case inactivity.ActHoldingText:

@@ -349,6 +349,29 @@ func TestArmingAndEndingCostFewCalls(t *testing.T) {
 	t.Logf("Twilio calls: %d to arm, %d in the whole life", len(arming), len(life))
 }
 
+func TestToBeWokenForNothingCostsFewCallsAndNoEvent(t *testing.T) {
+	w, _, policy := start(t, func(spec *v1alpha1.InactivityPolicySpec) {
+		spec.Unanswered = &v1alpha1.Unanswered{After: "1m", Message: "Please hold on."}
+	})
+	started := w.acceptedConversation()
+	w.do(w.twilio.Say(started.ConversationSID, twiliosim.Agent, "How can I help?"))
+	w.settle()
+	begun := len(w.twilio.Journal())
+	for range 3 {
+		w.clock.Step(time.Minute)
+		w.eventually(promised, func() bool {
+			return w.seen(started).State == "active" && w.seen(started).DateInactive.After(w.clock.Now())
+		}, "it is active again")
+		w.settle()
+	}
+	calls := about(w, begun, started)
+	if most := 3 * 8; len(calls) > most {
+		t.Errorf("to be woken three times took %d calls, at most %d are wanted: %v", len(calls), most, calls)
+	}
+	w.Expect(w.eventReasons(policy)).NotTo(gomega.ContainElement("Rearm"))
+	t.Logf("Twilio calls: %d for each time", len(calls)/3)
+}
+
 // about are the requests since the first count entries of the journal that were about one conversation: not the sweep's
 // lists, which serve every conversation.
 func about(w *world, count int, started twiliosim.Started) []string {

@@ -328,7 +328,9 @@ func TestEveryActIsLoggedCountedAndAnEventOnceAndNoneTellsATextANumberOrAName(t 
 		if line["outcome"] == "refused" {
 			reason = "TextRefused"
 		}
-		reasons[reason]++
+		if reason != "Rearm" { // that is no event
+			reasons[reason]++
+		}
 		w.Expect(line).To(gomega.HaveKeyWithValue("policy", w.namespace+"/plain"))
 		w.Expect(line).To(gomega.HaveKeyWithValue("conversation", started.ConversationSID))
 		w.Expect(line).To(gomega.HaveKeyWithValue("workspace", started.WorkspaceSID))
@@ -340,7 +342,7 @@ func TestEveryActIsLoggedCountedAndAnEventOnceAndNoneTellsATextANumberOrAName(t 
 		w.Expect(outcomes).To(gomega.HaveKeyWithValue(once, 1), "the log: %v", lines)
 	}
 	w.Expect(kept.acts(t)).To(gomega.Equal(outcomes), "what is counted is what is logged")
-	w.Eventually(func() map[string]int { return w.conversationEvents(policy) }).Should(gomega.Equal(reasons), "an event for each line")
+	w.Eventually(func() map[string]int { return w.conversationEvents(policy) }).Should(gomega.Equal(reasons), "an event for each line that says more than that it goes on")
 
 	status, err := json.Marshal(w.get(policy).Status)
 	w.do(err)

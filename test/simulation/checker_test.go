@@ -43,8 +43,10 @@ type checker struct {
 	edited map[string]time.Time
 	// effective is by policy what it counts from, and what its clocks were when it began to.
 	effective map[string]effective
-	// atRest is how many writes there were when everything came to rest; -1: it has not yet.
+	// atRest is how many writes there were when everything came to rest; -1: it has not yet. awoken is how often each
+	// conversation was made active again since.
 	atRest int
+	awoken map[string]int
 	writes int
 	// What a write finds: the attributes of the tasks, whether one of them waits for an agent or is with one, and the state of
 	// the conversation and of its interaction channel.
@@ -92,7 +94,7 @@ func newChecker(w *world) *checker {
 	return &checker{
 		w: w, reads: map[string]reading{}, heard: map[string]bool{}, sent: map[string][]sentText{}, finishing: map[string]time.Time{},
 		slots: map[string]*slot{}, edited: map[string]time.Time{}, effective: map[string]effective{}, events: map[string]*event{},
-		failures: map[string][]failure{}, atRest: -1,
+		failures: map[string][]failure{}, atRest: -1, awoken: map[string]int{},
 	}
 }
 
@@ -227,7 +229,8 @@ func (c *checker) after(a *attempt) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// A conversation that Twilio's timer has made inactive is made active again: something has happened.
-	if c.writes++; c.atRest >= 0 && c.state != "inactive" {
+	awakes := c.state == "inactive" && a.form.Get("State") == "active" && t != nil
+	if c.writes++; c.atRest >= 0 && !awakes {
 		c.w.wrong("I8: %s writes to Twilio at rest: %s %v", a.replica.name, a.path, a.form)
 	}
 	if t == nil {
@@ -245,6 +248,9 @@ func (c *checker) after(a *attempt) {
 		j.ending()
 	default:
 		j.arming()
+	}
+	if c.atRest >= 0 {
+		j.awakes()
 	}
 }
 

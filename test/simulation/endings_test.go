@@ -245,6 +245,13 @@ func (j judgement) hasTimer(policy *v1alpha1.InactivityPolicy, seen twiliosim.Co
 	}
 }
 
+// rested says whether everything has come to rest.
+func (c *checker) rested() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.atRest >= 0
+}
+
 // rests: from now on nothing may be written.
 func (c *checker) rests() {
 	c.mu.Lock()

@@ -423,3 +423,24 @@ func (j judgement) arming() {
 		j.somebodyWants(func(terms) string { return "" })
 	}
 }
+
+// awakes judges that a conversation is made active again at rest: no more often than the first step of its policy is long.
+func (j judgement) awakes() {
+	policy := j.owner(j.policies[len(j.policies)-1])
+	if policy == nil {
+		return // judged already
+	}
+	t := termsOf(policy)
+	first := t.timeout
+	for _, before := range t.warnings {
+		first = min(first, t.timeout-before)
+	}
+	if t.unanswered > 0 {
+		first = min(first, t.unanswered)
+	}
+	j.awoken[j.sid]++
+	j.w.tally.count("made active again at rest", 1)
+	if most := int(resting/max(first, time.Minute)) + 1; j.awoken[j.sid] > most {
+		j.wrong("I8: it is made active again at rest for the %d. time, and the first step of %s is %s long", j.awoken[j.sid], t.name, first)
+	}
+}

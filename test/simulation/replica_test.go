@@ -314,6 +314,9 @@ type eventRecorder struct {
 func (e eventRecorder) Eventf(regarding, _ runtime.Object, _, reason, _, note string, args ...any) {
 	said := fmt.Sprintf(note, args...)
 	e.replica.w.tell("%s: event %s: %s", e.replica.name, reason, said)
+	if e.replica.w.checker.rested() {
+		e.replica.w.wrong("I8: %s records an event at rest: %s: %s", e.replica.name, reason, said)
+	}
 	if reason == "CallbackNotRestored" {
 		e.replica.w.checker.abandoned(e.replica, regarding.(*v1alpha1.InactivityPolicy), said)
 	}
