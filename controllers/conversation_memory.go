@@ -136,13 +136,19 @@ func (p *plans) forget(key ConversationKey) {
 	delete(p.known, key)
 }
 
-// retain forgets the conversations of the workspace that are not in open.
-func (p *plans) retain(workspaceSID string, open map[ConversationKey]bool) {
+// retain forgets the conversations of the workspace that are not in open, and reports whether the last look at one of those
+// that are left has failed.
+func (p *plans) retain(workspaceSID string, open map[ConversationKey]bool) (failed bool) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	for key := range p.known {
-		if key.WorkspaceSID == workspaceSID && !open[key] {
+	for key, one := range p.known {
+		switch {
+		case key.WorkspaceSID != workspaceSID:
+		case !open[key]:
 			delete(p.known, key)
+		default:
+			failed = failed || one.failed
 		}
 	}
+	return failed
 }

@@ -86,6 +86,21 @@ func TestAPolicySaysWhenTwilioHasFailedForFiveMinutesAndWhenItAnswersAgain(t *te
 	}
 }
 
+func TestAnOutageThatOnlyAConversationMetIsOverWhenThatIsGone(t *testing.T) {
+	w, _, policy := startPolicies(t)
+	started := w.acceptedConversation()
+	w.passSweeping(timeout - 2*time.Minute)
+	w.twilio.Fail(outages["only looks at conversations meet it, with 500"].fault)
+	w.eventually(longFailure+10*time.Minute, func() bool {
+		return w.condition(policy, v1alpha1.ConditionReady) == "False/"+v1alpha1.ReasonDegraded
+	}, "the policy is degraded")
+
+	w.do(w.twilio.AgentCompletes(started.TaskSID))
+	w.passSweeping(6 * time.Minute) // Twilio has deleted the task
+	w.twilio.ClearFaults()
+	w.eventually(6*sweepEvery, func() bool { return w.condition(policy, v1alpha1.ConditionReady) == "True/Succeeded" }, "the policy is well again")
+}
+
 func TestAnOutageOfLessThanFiveMinutesIsNotAnnounced(t *testing.T) {
 	w, _, policy := startPolicies(t)
 	w.passSweeping(2 * sweepEvery) // the first counts

@@ -195,7 +195,10 @@ func (s *Sweeper) sweepWorkspace(ctx context.Context, workspaceSID string, share
 	for _, conversation := range swept {
 		listed[conversation.key] = true
 	}
-	s.Conversations.plans.retain(workspaceSID, listed)
+	if !s.Conversations.plans.retain(workspaceSID, listed) {
+		// Whatever conversation has met an outage has been looked at since, or is gone.
+		s.Conversations.Outages.observe(lookingAt(workspaceSID), s.Clock.Now(), nil)
+	}
 	s.Conversations.observations.retain(workspaceSID, listed)
 	return s.enqueueUnplanned(shared, swept), s.writeStatuses(ctx, shared, swept, memory)
 }

@@ -3,6 +3,22 @@ package main
 // ofConversations are what seeds with customers have to notice.
 var ofConversations = []mutant{
 	{
+		"no policy says that Twilio fails", "controllers/outages.go",
+		"	case now.Sub(o.since) >= degradedAfter:", "	case false:",
+	},
+	{
+		"a policy goes on saying that Twilio fails", "controllers/outages.go",
+		"		delete(o.ongoing, done)", "		_ = failed",
+	},
+	{
+		"a limit limits nothing", "controllers/conversation_limits.go",
+		"	case ahead < free:", "	case true:",
+	},
+	{
+		"every replica ends conversations under a limit", "controllers/conversation_limits.go",
+		"	if !p.reconciler.isLeader() {\n		return waiting\n	}\n", "",
+	},
+	{
 		"the event of an accept wakes nobody", "internal/receiver/taskrouter.go",
 		"	if kind != eventAccepted {", "	if kind != \"\" {",
 	},
@@ -87,7 +103,7 @@ var ofConversations = []mutant{
 	},
 	{
 		"no sweep", "controllers/sweeper.go",
-		"	found, started := 0, s.Clock.Now()\n", "	found, started := 0, s.Clock.Now()\n	byWorkspace = nil\n",
+		"	var found atomic.Int64\n", "	var found atomic.Int64\n	byWorkspace = nil\n",
 	},
 	{
 		"any signature will do", "internal/signature/signature.go",

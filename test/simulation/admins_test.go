@@ -131,6 +131,8 @@ func (w *world) editSomething(draw *rand.Rand) {
 // timeouts are those of the policies; the longest is well below the time that is left at the end.
 var timeouts = []v1alpha1.Duration{"2m", "5m", "15m", "30m", "1h"}
 
+const longestTimeout = time.Hour
+
 func (w *world) drawSpec(draw *rand.Rand, i int) v1alpha1.InactivityPolicySpec {
 	workspace := v1alpha1.WorkspaceReference{FriendlyName: w.workspaces[0].name}
 	if chosen := oneOf(draw, w.workspaces...); chance(draw, 0.3) {
@@ -170,8 +172,8 @@ func (w *world) drawSpec(draw *rand.Rand, i int) v1alpha1.InactivityPolicySpec {
 	if chance(draw, 0.3) {
 		spec.Unanswered = &v1alpha1.Unanswered{After: "1m", Message: "Sorry to keep you waiting."}
 	}
-	if chance(draw, 0.1) {
-		spec.Limits = &v1alpha1.Limits{ClosesPerMinute: oneOf[int32](draw, 1, 5)}
+	if chance(draw, 0.25) {
+		spec.Limits = &v1alpha1.Limits{ClosesPerMinute: oneOf[int32](draw, 1, 1, 5)}
 	}
 	return spec
 }

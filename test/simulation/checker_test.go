@@ -34,7 +34,9 @@ type checker struct {
 	sent  map[string][]sentText
 	// finishing is when a replica last sent the claim of an end without a notice, by both their names.
 	finishing map[string]time.Time
-	slots     map[string]*slot // by workspace
+	// beginnings are the endings that were begun lately, by policy.
+	beginnings map[string][]beginning
+	slots      map[string]*slot // by workspace
 	// failures are what went wrong for replicas, by their names.
 	failures map[string][]failure
 	// events are those that have come to replicas, by the replica's name and their own SID.
@@ -93,7 +95,8 @@ func (r reading) accepts(all []accept) []accept {
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, reads: map[string]reading{}, heard: map[string]bool{}, sent: map[string][]sentText{}, finishing: map[string]time.Time{},
-		slots: map[string]*slot{}, edited: map[string]time.Time{}, effective: map[string]effective{}, events: map[string]*event{},
+		beginnings: map[string][]beginning{},
+		slots:      map[string]*slot{}, edited: map[string]time.Time{}, effective: map[string]effective{}, events: map[string]*event{},
 		failures: map[string][]failure{}, atRest: -1, awoken: map[string]int{},
 	}
 }

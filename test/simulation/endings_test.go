@@ -96,6 +96,7 @@ func (c *checker) finally() {
 	c.atRest = -1
 	c.mu.Unlock()
 	c.callbacksAreAsWanted()
+	c.recovered()
 	c.othersAreAsTheyWere()
 	now := snapshot{policies: c.w.cluster.all()}
 	for _, sid := range slices.Sorted(maps.Keys(c.w.talks)) {

@@ -291,6 +291,9 @@ func (j judgement) claim() {
 		j.wrong("attributes without an entry")
 		return
 	}
+	if own.Step == "finish" || own.Step == "notice" {
+		j.withinLimit(own.Policy)
+	}
 	if own.Step == "finish" {
 		j.finishing[j.attempt.replica.name+j.sid] = j.attempt.sent // it may take effect later than the look that follows
 	}

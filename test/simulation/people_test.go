@@ -62,6 +62,28 @@ type utterance struct {
 
 const holdAttribute = "inactivityHold"
 
+// gather has some customers begin at about the same moment, who are accepted at once and then fall silent: what they are due
+// for comes at one moment. Afterwards they are as others are.
+func (w *world) gather(draw *rand.Rand) {
+	last := oneOf(draw, w.calm, w.silent.Add(-longestTimeout))
+	w.wait(w.begun.Add(between(draw, 0, last.Sub(w.begun))))
+	from := w.workspaces[draw.IntN(len(w.workspaces))]
+	for i := range 2 + draw.IntN(4) {
+		name := fmt.Sprintf("+1500666%04d", i)
+		t := &talk{w: w, draw: w.dice.roll("talk " + name), name: name, workspace: from, channel: "sms", planted: map[string]planted{}}
+		w.busy.Go(func() {
+			time.Sleep(between(t.draw, time.Second, 20*time.Second))
+			if w.isSilent() || !t.begin() {
+				return
+			}
+			time.Sleep(between(t.draw, time.Second, 10*time.Second))
+			t.act(t.draw, "an agent accepts")
+			w.wait(time.Now().Add(between(t.draw, longestTimeout, longestTimeout+time.Hour)))
+			t.goOn()
+		})
+	}
+}
+
 // live plays the talk until it is over.
 func (t *talk) live() {
 	w := t.w
@@ -69,9 +91,14 @@ func (t *talk) live() {
 	t.workspace, t.planted = w.workspaces[t.draw.IntN(len(w.workspaces))], map[string]planted{}
 	t.channel, t.queue = oneOf(t.draw, "sms", "sms", "whatsapp", "web"), oneOf(t.draw, "", "", "Sales")
 	t.plain = chance(t.draw, 0.2)
-	if w.isSilent() || !t.begin() {
-		return
+	if !w.isSilent() && t.begin() {
+		t.goOn()
 	}
+}
+
+// goOn plays what happens to a customer who has begun, one conversation after the other.
+func (t *talk) goOn() {
+	w := t.w
 	for !w.isSilent() {
 		what := t.next(t.draw)
 		pause := between(t.draw, time.Second, oneOf(t.draw, 20*time.Second, 2*time.Minute, 10*time.Minute))

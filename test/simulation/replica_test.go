@@ -68,6 +68,7 @@ type replica struct {
 	receiver  http.Handler
 	elected   chan struct{}
 	leads     atomic.Bool
+	led       atomic.Pointer[time.Time] // since when it leads
 
 	// ready is how long after its start a probe found the process ready, and when; nil: none has.
 	ready atomic.Pointer[readiness]
@@ -144,6 +145,7 @@ func (r *replica) run(runnable manager.Runnable) {
 // lead makes the replica the leader.
 func (r *replica) lead() {
 	r.leads.Store(true)
+	r.led.Store(new(time.Now()))
 	close(r.elected)
 	r.runThose(needsLeader)
 }

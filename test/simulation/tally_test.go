@@ -27,7 +27,7 @@ var total tally
 // What is counted, in the order in which it is reported.
 var counted = []string{
 	"seeds", "virtual hours", "conversations", "messages of people", "acts of people", "requests to Twilio", "requests that failed", "answers lost",
-	"callbacks", "callbacks lost", "accepts that were followed", "made active again at rest", "forged callbacks", "calls", "events owed to others", "events forwarded", "forwardings that failed", "crashes", "crashes at a write", "terminations", "standstills",
+	"callbacks", "callbacks lost", "accepts that were followed", "made active again at rest", "endings under a limit", "policies in an outage", "forged callbacks", "calls", "events owed to others", "events forwarded", "forwardings that failed", "crashes", "crashes at a write", "terminations", "standstills",
 	"changes of leader", "edits of policies", "edits of workspaces", "rotations of the token", "deletions of Secrets",
 	"callbacks left to be put back by hand",
 	"texts sent", "conversations closed", "violations",

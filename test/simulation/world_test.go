@@ -222,12 +222,18 @@ func (w *world) run() {
 		}
 	}
 	w.busy.Go(func() { w.elect(w.dice.roll("elections")) })
+	for _, out := range w.outages {
+		w.busy.Go(func() { w.tellsOf(out) })
+	}
 	for part, act := range map[string]func(*rand.Rand){
 		"crashes and terminations": w.disturb, "forged callbacks": w.forge, "edits of workspaces": w.interfere, "rotations of the token": w.rotate, "deletions of Secrets": w.loseSecrets,
 	} {
 		if w.plays(part) {
 			w.busy.Go(func() { act(w.dice.roll(part)) })
 		}
+	}
+	if crowd := w.dice.roll("crowd"); !w.callbacksOnly && chance(crowd, 0.5) && w.plays("a crowd") {
+		w.busy.Go(func() { w.gather(crowd) })
 	}
 	if w.callbacksOnly && w.plays("calls") {
 		w.busy.Go(func() { w.phone(w.dice.roll("phone")) })
