@@ -174,7 +174,8 @@ func (r *InactivityPolicyReconciler) giveBack(ctx context.Context, scope *scope,
 var errOtherAccount = errors.New("the credentials are of another account than the workspace")
 
 // release takes the policy off the workspace of its record. While other policies of the workspace remain, they are left
-// the record; the last one puts back what was there before, unless somebody else has taken the slot meanwhile. connect
+// the record; the last one puts back what was there before, unless somebody else has taken the slot meanwhile, and takes the
+// records away that others still have, such as one that is suspended: what is there now is its owner's business again. connect
 // gives a client, and the account that it is of.
 func (r *InactivityPolicyReconciler) release(ctx context.Context, policy *v1alpha1.InactivityPolicy, record *callback.Previous,
 	connect func() (TwilioClient, string, error)) error {
@@ -208,14 +209,19 @@ func (r *InactivityPolicyReconciler) release(ctx context.Context, policy *v1alph
 	if !isOurs(workspace.EventCallbackURL, wanted, record.WorkspaceSID, record, nil) {
 		r.announce(policy, corev1.EventTypeNormal, eventCallbackLeft, actionCallback,
 			"Workspace %s: the callback is not the operator's any more, and is left as it is", record.WorkspaceSID)
-		return nil
+	} else {
+		workspace.EventCallbackURL, workspace.EventsFilter = record.URL, record.Filter
+		if _, err := twilioClient.UpdateWorkspaceCallback(ctx, record.WorkspaceSID, record.URL, record.Filter); err != nil {
+			return err
+		}
+		r.announce(policy, corev1.EventTypeNormal, eventCallbackRestored, actionCallback,
+			"Workspace %s: callback put back to %s", record.WorkspaceSID, shownURL(record.URL))
 	}
-	if _, err := twilioClient.UpdateWorkspaceCallback(ctx, record.WorkspaceSID, record.URL, record.Filter); err != nil {
+	holders, err := r.holders(ctx, policy, siblings, record.WorkspaceSID, accountSID)
+	if err != nil {
 		return err
 	}
-	r.announce(policy, corev1.EventTypeNormal, eventCallbackRestored, actionCallback,
-		"Workspace %s: callback put back to %s", record.WorkspaceSID, shownURL(record.URL))
-	return nil
+	return r.forgetOfOthers(ctx, policy, holders, &workspace, accountSID)
 }
 
 // abandon says what is left to do by hand when a callback cannot be put back.

@@ -542,3 +542,43 @@ func TestTheRecordOfAPolicyThatHasMovedIsFound(t *testing.T) {
 	w.eventuallyGone(second)
 	w.Expect(w.slot(sid)).To(gomega.Equal(somebodys()), "the policy that has moved knows what was there")
 }
+
+func TestWhatWasPutBackIsForgottenByThePoliciesThatDoNotManageTheCallback(t *testing.T) {
+	for what, edit := range map[string]func(other string) func(*v1alpha1.InactivityPolicy){
+		"one that has moved while it was suspended": func(other string) func(*v1alpha1.InactivityPolicy) {
+			return func(p *v1alpha1.InactivityPolicy) {
+				p.Spec.Suspend, p.Spec.Workspace = true, v1alpha1.WorkspaceReference{SID: other}
+			}
+		},
+		"one that only observes": func(string) func(*v1alpha1.InactivityPolicy) {
+			return func(p *v1alpha1.InactivityPolicy) { p.Spec.Mode = v1alpha1.ModeObserve }
+		},
+	} {
+		t.Run(what, func(t *testing.T) { testForgotten(t, edit) })
+	}
+}
+
+func testForgotten(t *testing.T, edit func(other string) func(*v1alpha1.InactivityPolicy)) {
+	w := newPolicyWorld(t)
+	sid := w.twilio.WorkspaceSID()
+	w.setCallback(sid, somebodys())
+	r := w.startOperator()
+	idle := w.inForce(replace)
+	last := w.policy("last")
+	w.create(last)
+	w.eventuallyInEffect(last)
+	w.patch(idle, edit(w.twilio.AddWorkspace("Another")))
+	w.Eventually(func() bool { now := w.get(idle); return now.Status.ObservedGeneration == now.Generation }).Should(gomega.BeTrue())
+	w.delete(last)
+	w.eventuallyGone(last)
+	w.Expect(w.slot(sid)).To(gomega.Equal(somebodys()))
+
+	w.setCallback(sid, slot{}) // its owner needs it no more
+	next := w.policy("next")
+	w.create(next)
+	w.eventuallyInEffect(next)
+	w.Expect(w.slot(sid)).To(gomega.Equal(ours(r, sid)))
+	w.delete(next)
+	w.eventuallyGone(next)
+	w.Expect(w.slot(sid).URL).To(gomega.BeEmpty(), "nothing comes back")
+}

@@ -139,27 +139,42 @@ func (r *InactivityPolicyReconciler) keep(ctx context.Context, policy *v1alpha1.
 // the very callback that is there is kept while a write of the operator's may still be on its way.
 func (r *InactivityPolicyReconciler) forget(ctx context.Context, policy *v1alpha1.InactivityPolicy, holders []v1alpha1.InactivityPolicy,
 	workspace *twilio.Workspace, accountSID string) error {
-	isValid := func(record *callback.Previous) bool {
-		return record.Is(workspace.EventCallbackURL, workspace.EventsFilter) && !record.Set
+	if err := r.forgetOfOthers(ctx, policy, holders, workspace, accountSID); err != nil {
+		return err
 	}
+	if isOutdated(policy, workspace) {
+		return r.writePrevious(ctx, policy, nil)
+	}
+	return nil
+}
+
+// forgetOfOthers removes such records from all policies but the given one.
+func (r *InactivityPolicyReconciler) forgetOfOthers(ctx context.Context, policy *v1alpha1.InactivityPolicy, holders []v1alpha1.InactivityPolicy,
+	workspace *twilio.Workspace, accountSID string) error {
+	isValid := func(record *callback.Previous) bool { return mayBeOnItsWay(record, workspace) }
 	if err := r.forgetUnknown(ctx, policy, workspace.SID, accountSID, isValid); err != nil {
 		return err
 	}
-	outdated := func(one *v1alpha1.InactivityPolicy) bool {
-		record := readPrevious(one)
-		return record != nil && record.WorkspaceSID == workspace.SID && !isValid(record)
-	}
 	for i := range holders {
-		if outdated(&holders[i]) {
+		if isOutdated(&holders[i], workspace) {
 			if err := r.writePrevious(ctx, &holders[i], nil); err != nil {
 				return err
 			}
 		}
 	}
-	if outdated(policy) {
-		return r.writePrevious(ctx, policy, nil)
-	}
 	return nil
+}
+
+// isOutdated reports whether a policy's record is of the workspace and must not come back, now that somebody else has it.
+func isOutdated(policy *v1alpha1.InactivityPolicy, workspace *twilio.Workspace) bool {
+	record := readPrevious(policy)
+	return record != nil && record.WorkspaceSID == workspace.SID && !mayBeOnItsWay(record, workspace)
+}
+
+// mayBeOnItsWay reports whether the record is of the very callback that the workspace has, and the write that replaces it may
+// take effect yet.
+func mayBeOnItsWay(record *callback.Previous, workspace *twilio.Workspace) bool {
+	return record.Is(workspace.EventCallbackURL, workspace.EventsFilter) && !record.Set
 }
 
 // forgetUnknown removes the records of a workspace that are not valid any more from policies of which it is not known where
@@ -227,7 +242,7 @@ func (r *InactivityPolicyReconciler) holders(ctx context.Context, policy *v1alph
 // heirs are the siblings that keep the workspace's callback when a policy goes: those that stay and want it. One whose
 // record is of another workspace is still on its way here; it takes the callback over itself when it has arrived.
 func heirs(workspaceSID string, siblings []v1alpha1.InactivityPolicy) []v1alpha1.InactivityPolicy {
-	return slices.DeleteFunc(siblings, func(sibling v1alpha1.InactivityPolicy) bool {
+	return slices.DeleteFunc(slices.Clone(siblings), func(sibling v1alpha1.InactivityPolicy) bool {
 		kept := readPrevious(&sibling)
 		return !sibling.DeletionTimestamp.IsZero() || !sibling.ManagesCallback() || kept != nil && kept.WorkspaceSID != workspaceSID
 	})
