@@ -28,7 +28,7 @@ type mutant struct {
 }
 
 func main() {
-	seeds := flag.Int("seeds", 100, "how many seeds may pass before a mutant counts as not caught")
+	seeds := flag.Int("seeds", 200, "how many seeds may pass before a mutant counts as not caught")
 	only := flag.String("only", "", "a regular expression: run the mutants whose names match")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

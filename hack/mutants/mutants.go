@@ -192,8 +192,12 @@ var ofConversations = []mutant{
 // ofCallbacks are what seeds of admins and workspaces have to notice.
 var ofCallbacks = []mutant{
 	{
+		"a callback is put back, and its record is kept", "controllers/inactivitypolicy_callback.go",
+		"	return r.forgetOfOthers(ctx, policy, holders, &workspace, accountSID)", "	_ = holders\n	return nil",
+	},
+	{
 		"the callback is not put back", "controllers/inactivitypolicy_callback.go",
-		"	if _, err := twilioClient.UpdateWorkspaceCallback(ctx, record.WorkspaceSID, record.URL, record.Filter); err != nil {\n		return err\n	}\n", "",
+		"		if _, err := twilioClient.UpdateWorkspaceCallback(ctx, record.WorkspaceSID, record.URL, record.Filter); err != nil {\n			return err\n		}\n", "",
 	},
 	{
 		"what was there before is not recorded", "controllers/inactivitypolicy_record.go",
