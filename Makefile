@@ -27,7 +27,7 @@ BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(MODULE)/internal/
 help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*## "; printf "Usage: make TARGET [VARIABLE=value]\n"} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-zA-Z0-9_-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+		/^[a-zA-Z0-9_-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: build ## See it work: an idle conversation ended on this machine, in a minute and a half (KEEP=1: leave it running).

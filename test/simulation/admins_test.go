@@ -19,6 +19,7 @@ func drawDialect(r *rand.Rand) twiliosim.Dialect {
 		ClosedChannelKeepsConversation: odd(), ClosedConversationEndsChannel: odd(),
 		EmptyFilterMeansNoEvents: odd(), EventsAreNotRetried: odd(), StaleIfMatchIsIgnored: chance(r, 0.1),
 		TaskListsHaveNullAttributes: odd(), TaskIndexLag: oneOf(r, 0, 0, time.Second, 5*time.Second), AssignedTaskCountsFromCreation: odd(),
+		OutsideWindowIsRefused: odd(), UnusableVariablesAreAccepted: odd(),
 	}
 }
 

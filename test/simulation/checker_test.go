@@ -80,9 +80,10 @@ type reading struct {
 	people int
 	// reservations is when it last read those of a task, by its SID.
 	reservations map[string]time.Time
-	// tasks and channel are when it last read the list of tasks, as of when that was, and the interaction channel.
-	tasks, channel time.Time
-	workspace      sighting
+	// tasks and channel are when it last read the list of tasks, as of when that was, and the interaction channel; aside is
+	// when that was not active. A customer who writes makes it active again, and a new task.
+	tasks, channel, aside time.Time
+	workspace             sighting
 }
 
 // accepts are those of which a replica knows: it has read them, or has had to look since.
@@ -263,9 +264,11 @@ func (c *checker) learns(a *attempt) func() {
 	if a.method != http.MethodGet || a.status < 200 || a.status > 299 {
 		return func() {}
 	}
-	at, sid, people := time.Now(), c.about(a), 0
+	at, sid, people, channel := time.Now(), c.about(a), 0, ""
 	t, workspaces := c.talk(sid), c.workspacesSeen(a)
 	if t != nil {
+		seen, _ := c.look(sid)
+		channel = seen.ChannelStatus
 		t.mu.Lock()
 		people = len(t.said)
 		t.mu.Unlock()
@@ -277,13 +280,13 @@ func (c *checker) learns(a *attempt) func() {
 			c.slots[workspace].read[a.replica.name] = seen
 		}
 		if t != nil {
-			c.conversationRead(a, sid, at, people)
+			c.conversationRead(a, sid, at, people, channel)
 		}
 	}
 }
 
 // conversationRead takes note of what a replica has read of a conversation. The caller holds the state.
-func (c *checker) conversationRead(a *attempt, sid string, at time.Time, people int) {
+func (c *checker) conversationRead(a *attempt, sid string, at time.Time, people int, channel string) {
 	read := c.reads[a.replica.name+sid]
 	switch parts := strings.Split(a.path, "/"); parts[len(parts)-1] {
 	case "Messages":
@@ -298,7 +301,9 @@ func (c *checker) conversationRead(a *attempt, sid string, at time.Time, people 
 		read.reservations[parts[len(parts)-2]] = at
 	default:
 		if strings.Contains(a.path, "/Interactions/") {
-			read.channel = at
+			if read.channel = at; channel != "active" {
+				read.aside = at
+			}
 		}
 	}
 	c.reads[a.replica.name+sid] = read

@@ -61,7 +61,7 @@ func (j judgement) touchable() bool {
 	var read time.Time // what shows it
 	switch j.talk.why {
 	case "left", "paused":
-		read = later(j.attempt.known.tasks, j.attempt.known.channel)
+		read = later(j.attempt.known.tasks, j.attempt.known.aside)
 	default:
 		read = j.attempt.known.tasks
 	}

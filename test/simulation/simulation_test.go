@@ -112,6 +112,7 @@ func runSeeds(t *testing.T, p play) {
 			if len(w.problems) == 0 {
 				return
 			}
+			t.Logf("play it again: make simulate FIRST=%d SEEDS=1 HOURS=%d ARGS='-show -v'", p.seed, *hours)
 			if first := !failed.Swap(true); first && !*stop && !*show {
 				t.Log(shortest(t, p, w))
 			}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -94,6 +95,9 @@ type outage struct {
 	status, code int
 }
 
+// ofThisRun is what a log line has that no two runs have in common.
+var ofThisRun = regexp.MustCompile(` "(reconcileID|source)"="[^"]*"`)
+
 // newWorld draws a world. Its time is that of the bubble it is made in.
 func newWorld(p play) *world {
 	publicURL, err := callback.ParsePublicURL("https://inactivity.example.com")
@@ -105,7 +109,7 @@ func newWorld(p play) *world {
 		begun: time.Now(), talks: map[string]*talk{}, tasks: map[string]string{}, parts: map[string]bool{},
 	}
 	if p.shows {
-		w.logger = funcr.New(func(prefix, args string) { w.tell("%s: %s", prefix, args) }, funcr.Options{Verbosity: 1})
+		w.logger = funcr.New(func(prefix, args string) { w.tell("%s: %s", prefix, ofThisRun.ReplaceAllString(args, "")) }, funcr.Options{Verbosity: 1})
 	}
 	w.over = w.begun.Add(p.length)
 	w.calm, w.silent = w.over.Add(-settling), w.over.Add(-silence)
