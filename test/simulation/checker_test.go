@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -113,6 +114,10 @@ func (c *checker) policyWritten(one change) {
 	c.takesEffectAnew(one)
 	if one.after != nil {
 		c.sees(one.after)
+		if c.w.tells && (one.before == nil || one.before.Generation != one.after.Generation) {
+			spec, _ := json.Marshal(one.after.Spec)
+			c.w.tell("%s is %s", one.after.Name, spec)
+		}
 		const record = v1alpha1.AnnotationPreviousCallback
 		if recorded := one.after.Annotations[record]; one.before != nil && one.before.Annotations[record] != recorded {
 			c.w.tell("%s: record of %s: %s", one.by, one.after.Name, recorded)
