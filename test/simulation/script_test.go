@@ -3,6 +3,7 @@ package simulation
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,13 +21,13 @@ type script struct {
 	// conflict is what the policies say of the callback of others at first.
 	conflict v1alpha1.CallbackConflict
 
-	writes int
+	// writes counts them.
+	writes atomic.Int64
 }
 
 // crashesNow counts a write and says whether it is the one.
 func (s *script) crashesNow() (crashes, late bool) {
-	s.writes++
-	return s.writes == s.crashAt, s.late
+	return int(s.writes.Add(1)) == s.crashAt, s.late
 }
 
 // settled is how long after a step of a script everything is as wanted: another process has been started, has become the
@@ -40,10 +41,11 @@ func TestACrashAtAnyWriteOfACallbacksLifeChangesNothing(t *testing.T) {
 		t.Run(string(first), func(t *testing.T) {
 			uncut := &script{conflict: first}
 			uncut.play(t)
-			if uncut.writes < 20 {
-				t.Errorf("%d writes: hardly anything happened", uncut.writes)
+			writes := int(uncut.writes.Load())
+			if writes < 20 {
+				t.Errorf("%d writes: hardly anything happened", writes)
 			}
-			for i := range 2 * uncut.writes {
+			for i := range 2 * writes {
 				one := &script{conflict: first, crashAt: 1 + i/2, late: i%2 == 1}
 				t.Run(fmt.Sprintf("write %d, late %t", one.crashAt, one.late), func(t *testing.T) {
 					t.Parallel()
@@ -63,7 +65,7 @@ func (s *script) play(t *testing.T) {
 	if len(w.problems) > 0 {
 		t.Log("\n" + strings.Join(w.lines, "\n"))
 	}
-	if crashed := s.writes >= s.crashAt; !crashed {
+	if crashed := int(s.writes.Load()) >= s.crashAt; !crashed {
 		t.Errorf("there was no write %d", s.crashAt)
 	}
 }
