@@ -101,15 +101,16 @@ func (p *pass) decide(ctx context.Context) (inactivity.Decision, error) {
 			return *left, nil
 		}
 	}
-	decision := inactivity.Decide(p.policy, p.snapshot)
-	for p.policy.Observe && decision.Act != inactivity.ActNone && decision.Act != inactivity.ActLook {
-		if p.observe(ctx, decision) {
-			decision = inactivity.Decide(p.policy, p.snapshot)
-			continue
+	for range maxSteps {
+		decision := inactivity.Decide(p.policy, p.snapshot)
+		switch {
+		case !p.policy.Observe || decision.Act == inactivity.ActNone || decision.Act == inactivity.ActLook:
+			return p.admit(decision), nil
+		case !p.observe(ctx, decision):
+			return inactivity.Decision{Act: inactivity.ActNone, Reason: inactivity.ReasonObserved, Next: p.policy.Again(p.snapshot)}, nil
 		}
-		return inactivity.Decision{Act: inactivity.ActNone, Reason: inactivity.ReasonObserved, Next: p.policy.Again(p.snapshot)}, nil
 	}
-	return p.admit(decision), nil
+	return inactivity.Decision{}, fmt.Errorf("no end after %d steps that are only observed", maxSteps)
 }
 
 // choose finds the policy that owns the conversation, as the tasks show it now. It returns a decision when there is

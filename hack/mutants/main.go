@@ -70,8 +70,11 @@ func run(ctx context.Context, seeds int, only string) error {
 			err = passes(ctx, original, test, found.seed)
 		}
 		switch took := time.Since(started).Round(time.Second); {
+		case ctx.Err() != nil:
+			return ctx.Err()
 		case err != nil:
-			return fmt.Errorf("mutant %q: %w", one.name, err)
+			survivors++
+			fmt.Printf("FAILED    %-58s %s: %v\n", one.name, took, err)
 		case found == nil:
 			survivors++
 			fmt.Printf("SURVIVED  %-58s %d seeds, %s\n", one.name, seeds, took)
@@ -128,7 +131,7 @@ func compile(ctx context.Context, binary string, flags ...string) error {
 
 // play runs seeds of a test, up to the first that fails, and returns what was printed.
 func play(ctx context.Context, binary, test string, flags ...string) ([]byte, error) {
-	command := exec.CommandContext(ctx, binary, append(flags, "-stop", "-test.run="+test+"$", "-test.timeout=10m")...)
+	command := exec.CommandContext(ctx, binary, append(flags, "-stop", "-test.run="+test+"$", "-test.timeout=4m")...)
 	command.Dir = "test/simulation"
 	return command.CombinedOutput()
 }
